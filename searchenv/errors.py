@@ -1,7 +1,7 @@
 """Errors with a way out: each says what was expected, what came and what to do.
 
-Every class is also a standard-library error, so callers may catch either. A mistake of the *agent* is
-never an error: the environment answers it with an observation and counts it.
+Every class is also a standard-library error, so callers may catch either. A mistake of the *agent*
+is never an error: the environment answers it with an observation and counts it.
 """
 
 from collections.abc import Iterable

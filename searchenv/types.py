@@ -1,10 +1,10 @@
 """The nouns of the field: questions, passages, hits, moves, segments, limits.
 
-Everything here is immutable and free of I/O. ``Hit`` and ``Passage`` are named tuples and not frozen
-dataclasses because a search makes k of each: a named tuple is built three times faster.
+Everything here is immutable and free of I/O. ``Hit`` and ``Passage`` are named tuples and not
+frozen dataclasses because a search makes k of each: a named tuple is built three times faster.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -16,6 +16,7 @@ __all__ = [
     "Gold",
     "Hit",
     "Invalid",
+    "Limits",
     "Move",
     "Observation",
     "OnInvalid",
@@ -56,8 +57,8 @@ class Hit(NamedTuple):
 class Gold:
     """One supporting passage of a question.
 
-    It counts as found when a hit has one of ``ids``. Data sets that name titles only are linked to the ids of
-    an index by :func:`searchenv.questions.link_gold`.
+    It counts as found when a hit has one of ``ids``. Data sets that name titles only are linked to
+    the ids of an index by :func:`searchenv.questions.link_gold`.
     """
 
     title: str = ""
@@ -152,7 +153,7 @@ class Tool(Protocol):
     """Runs calls, many at a time; the result is aligned with ``calls``."""
 
     def run(self, calls: Sequence[ToolCall]) -> list[ToolResult]:
-        """Returns one observation or failure for each call; raises nothing that a call can cause."""
+        """Returns one observation or failure for each call; no call makes it raise."""
         ...
 
 
@@ -207,3 +208,37 @@ class OnInvalid(StrEnum):
     """The episode terminates without an answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The budgets of an episode.
+
+    Raises:
+        ValueError: a budget is out of range.
+    """
+
+    max_turns: int = 8
+    """Moves an episode may take, the answer included; at least 1."""
+    max_calls: Mapping[str, int] = field(default_factory=dict)
+    """Calls a tool may get in an episode; a tool not named is bounded by ``max_turns`` alone."""
+    max_observation: int = 4000
+    """Length of the rendered result of one call, marks included, in units of ``counter``."""
+    counter: Callable[[str], int] = len
+    """Measures a text: characters by default, or the tokens of a tokenizer."""
+    on_limit: OnLimit = OnLimit.END
+    on_invalid: OnInvalid = OnInvalid.HINT
+    invalid_penalty: float = 0.1
+    """What an invalid move costs when ``on_invalid`` is ``penalty``; at least 0."""
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        if self.max_turns < 1:
+            raise ValueError(f"max_turns must be >= 1, got {self.max_turns}")
+        for tool, calls in self.max_calls.items():
+            if calls < 0:
+                raise ValueError(f"max_calls[{tool!r}] must be >= 0, got {calls}")
+        if self.max_observation < 1:
+            raise ValueError(f"max_observation must be >= 1, got {self.max_observation}")
+        if self.invalid_penalty < 0:
+            raise ValueError(f"invalid_penalty must be >= 0, got {self.invalid_penalty}")
+        object.__setattr__(self, "on_limit", OnLimit(self.on_limit))
+        object.__setattr__(self, "on_invalid", OnInvalid(self.on_invalid))

@@ -15,10 +15,10 @@ logger = logging.getLogger(__name__)
 class Retriever(Protocol):
     """Finds passages, many queries at a time.
 
-    Contract (``tests/retrieval/contract.py`` checks it): the result is aligned with ``queries``; each list
-    holds at most ``k`` hits, best first, ranks 1..n, ties broken by passage id, also at the cut after k. Any
-    ``str`` is a valid query: one that holds nothing to search for gives ``[]`` and never
-    spoils its batch. An empty ``queries`` gives ``[]``.
+    Contract (``tests/retrieval/contract.py`` checks it): the result is aligned with ``queries``;
+    each list holds at most ``k`` hits, best first, ranks 1..n, ties broken by passage id, also at
+    the cut after k. Any ``str`` is a valid query: one that holds nothing to search for gives ``[]``
+    and never spoils its batch. An empty ``queries`` gives ``[]``.
 
     Raises:
         ValueError: ``k`` is below 1.
@@ -54,7 +54,7 @@ class RetrieverTool:
         queries = [call.query for call in calls]
         try:
             found = self.retriever.search(queries, self.k)
-        except Exception as error:  # the boundary of a tool call: the driver retries, then truncates
+        except Exception as error:  # boundary of a tool call: the driver retries, then truncates
             logger.warning("search of %d queries failed", len(queries), exc_info=True)
             failure = ToolFailure(f"{type(error).__name__}: {error}")
             return [failure] * len(queries)
