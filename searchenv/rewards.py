@@ -1,0 +1,155 @@
+"""Rewards of finished episodes, made of named terms.
+
+A reward is pure: it sees the agent's moves, the agent's own text and the ids of hits. What tools
+returned is blanked before a reward is called, unless the reward says ``reads_transcript = True``,
+which only rewards that must copy a published flaw do. So retrieved text cannot score.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from searchenv.episode import Result
+from searchenv.metrics import get_scorer
+from searchenv.types import StopReason, Terms
+
+__all__ = [
+    "CallCost",
+    "Composite",
+    "Format",
+    "GoldRecall",
+    "Outcome",
+    "Reward",
+    "gold_recall",
+    "score",
+]
+
+
+class Reward(Protocol):
+    """Maps a finished episode to named terms that sum to its reward."""
+
+    @property
+    def reads_transcript(self) -> bool:
+        """Whether the text that tools returned is left in the result."""
+        ...
+
+    def __call__(self, result: Result) -> Terms:
+        """Returns the terms; a term that cannot be known is left out, it is not 0."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The term ``outcome``: ``weight`` times a score of the answer; no answer scores 0."""
+
+    scorer: str = "em"
+    """A name in :data:`searchenv.metrics.SCORERS`."""
+    weight: float = 1.0
+    reads_transcript: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Fails early on an unknown scorer."""
+        get_scorer(self.scorer)
+
+    def __call__(self, result: Result) -> Terms:
+        """Returns the term."""
+        if result.answer is None:
+            return {"outcome": 0.0}
+        value = get_scorer(self.scorer)(result.answer, result.question.answers)
+        return {"outcome": self.weight * value}
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """The term ``format``: ``weight`` if all moves were valid and the last an answer, else 0."""
+
+    weight: float = 0.2
+    reads_transcript: ClassVar[bool] = False
+
+    def __call__(self, result: Result) -> Terms:
+        """Returns the term."""
+        well_formed = result.num_invalid == 0 and result.answer is not None
+        return {"format": self.weight if well_formed else 0.0}
+
+
+@dataclass(frozen=True, slots=True)
+class CallCost:
+    """The term ``calls``: minus ``cost`` for every call that was run beyond the first ``free``."""
+
+    cost: float = 0.05
+    free: int = 0
+    reads_transcript: ClassVar[bool] = False
+
+    def __call__(self, result: Result) -> Terms:
+        """Returns the term."""
+        return {"calls": -self.cost * max(0, result.num_calls - self.free)}
+
+
+@dataclass(frozen=True, slots=True)
+class GoldRecall:
+    """The term ``gold_recall``: ``weight`` times the share of gold passages that were retrieved.
+
+    Left out where the gold passages of a question are not known.
+    """
+
+    weight: float = 0.5
+    reads_transcript: ClassVar[bool] = False
+
+    def __call__(self, result: Result) -> Terms:
+        """Returns the term."""
+        recall = gold_recall(result)
+        return {} if recall is None else {"gold_recall": self.weight * recall}
+
+
+class Composite:
+    """Several rewards together.
+
+    Raises:
+        ValueError: on a call, if two rewards use the same name for a term.
+    """
+
+    def __init__(self, *rewards: Reward) -> None:
+        self.rewards = rewards
+
+    @property
+    def reads_transcript(self) -> bool:
+        """Whether any part reads what tools returned; the others see the blanked result."""
+        return any(reward.reads_transcript for reward in self.rewards)
+
+    def __call__(self, result: Result) -> Terms:
+        """Returns the terms of all parts."""
+        terms: dict[str, float] = {}
+        blanked = result.without_retrieved_text()
+        for reward in self.rewards:
+            shown = result if reward.reads_transcript else blanked
+            for name, value in reward(shown).items():
+                if name in terms:
+                    raise ValueError(f"two rewards have a term named {name!r}; rename one of them")
+                terms[name] = value
+        return terms
+
+
+def gold_recall(result: Result) -> float | None:
+    """Returns the share of gold passages that any call returned; None where none are known.
+
+    A gold passage with several ids is found by any of them. One that is linked to no id counts as
+    not found.
+    """
+    gold = result.question.gold
+    if not any(passage.ids for passage in gold):
+        return None
+    found = result.found_ids
+    return sum(any(i in found for i in passage.ids) for passage in gold) / len(gold)
+
+
+def score(reward: Reward, result: Result) -> Terms:
+    """Returns the terms of a finished episode, as every driver does.
+
+    An episode that a tool failure ended is unscored: it has no terms. The penalty of invalid moves,
+    if the limits set one, is the term ``invalid``.
+    """
+    if result.stop is StopReason.TOOL_ERROR:
+        return {}
+    terms = dict(reward(result if reward.reads_transcript else result.without_retrieved_text()))
+    if result.penalty:
+        terms["invalid"] = -result.penalty
+    return terms
