@@ -1,7 +1,10 @@
+import gzip
+import json
 import pickle
 import re
 import string
 from dataclasses import FrozenInstanceError
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -261,3 +264,19 @@ def test_r1_scorers_agree_with_a_plain_rewriting(prediction: str, gold: str) -> 
 def test_scorer_is_a_value() -> None:
     assert Scorer("em", SCORERS["em"].compare) == SCORERS["em"]
     assert hash(SCORERS["em"]) == hash(get_scorer("em"))
+
+
+@pytest.mark.data
+def test_cover_em_r1_agrees_with_how_r1_searcher_chose_its_stage_1(data_dir: Path) -> None:
+    # Each question has about ten sampled answers; the authors' scorer took at least one as right.
+    with gzip.open(data_dir / "training_questions/r1_searcher_stage_1.jsonl.gz") as lines:
+        records = [json.loads(line) for line in lines]
+    cover = SCORERS["cover_em_r1"]
+    hits = [[cover(each, [row["answer"]]) for each in row["pred_anses"]] for row in records]
+    assert len(hits) == 350
+    assert min(max(row) for row in hits) == 1.0
+    contiguous = SCORERS["cover_em_2_r1"]  # the control: order matters, and fewer questions fit
+    fits = [any(contiguous(p, [row["answer"]]) for p in row["pred_anses"]) for row in records]
+    assert sum(fits) == 343
+    hotpot = hits[:201]  # easy questions had been taken out: none is right within the first tries
+    assert min(row.index(1.0) for row in hotpot) == 5

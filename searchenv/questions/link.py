@@ -34,7 +34,7 @@ def link_gold(questions: Iterable[Question], passages: TitleLookup) -> tuple[Que
     titles = {gold.title for question in questions for gold in question.gold if _unlinked(gold)}
     exact = passages.ids_by_title(sorted(titles))
     plain = {title: _plain(title) for title in titles if not exact.get(title)}
-    resolved = passages.ids_by_title(sorted(set(plain.values())))
+    resolved = passages.ids_by_title(sorted(set(plain.values()))) if plain else {}
     ids = {title: exact.get(title) or resolved.get(plain[title], ()) for title in titles}
     return tuple(
         replace(question, gold=tuple(_linked(gold, ids) for gold in question.gold))

@@ -139,9 +139,14 @@ def _json_records(stream: BinaryIO, path: Path) -> Iterator[tuple[str, Mapping[s
 
 
 def _parquet_records(path: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
+    from pyarrow import ArrowException
     from pyarrow.parquet import read_table
 
-    for position, each in enumerate(read_table(path).to_pylist(), start=1):
+    try:
+        rows = read_table(path).to_pylist()
+    except (ArrowException, OSError) as error:
+        raise QuestionError(f"{path} is not a whole parquet file: {error}") from error
+    for position, each in enumerate(rows, start=1):
         yield f"record {position}", each
 
 

@@ -53,6 +53,12 @@ def test_read_parquet(tmp_path: Path) -> None:
     )
 
 
+def test_read_cut_parquet(tmp_path: Path) -> None:
+    (tmp_path / "q.parquet").write_bytes(b"PAR1 and nothing else")
+    with pytest.raises(QuestionError, match=r"q\.parquet is not a whole parquet file"):
+        read_questions(tmp_path / "q.parquet")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
