@@ -22,7 +22,7 @@ Record = Mapping[str, object]
 _READ = frozenset({"answer_aliases", "gold", "images", "metadata"})
 """Fields that have a place of their own in ``Question``."""
 _BULKY = frozenset({"context", "paragraphs", "gen_text_store"})
-"""Passages beside the question, which belong into an index, and R1-Searcher's empty work field."""
+"""Passages beside the question, which belong into an index, and R1-Searcher's own transcripts."""
 
 
 @dataclass(frozen=True, slots=True)
