@@ -1,1 +1,25 @@
+"""Retrievers: engines that find passages, many queries at a time."""
 
+from searchenv.retrieval.base import Retriever, RetrieverTool
+from searchenv.retrieval.bm25 import Bm25sRetriever
+from searchenv.retrieval.lucene import Analyzer, LuceneRetriever
+from searchenv.retrieval.manifest import Engine, Manifest, index_home, read_manifest
+from searchenv.retrieval.opening import named_indexes, open_index
+from searchenv.retrieval.passages import Passages, PassageStore, PassageWriter
+
+__all__ = [
+    "Analyzer",
+    "Bm25sRetriever",
+    "Engine",
+    "LuceneRetriever",
+    "Manifest",
+    "PassageStore",
+    "PassageWriter",
+    "Passages",
+    "Retriever",
+    "RetrieverTool",
+    "index_home",
+    "named_indexes",
+    "open_index",
+    "read_manifest",
+]

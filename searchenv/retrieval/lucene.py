@@ -1,0 +1,182 @@
+"""Pyserini's BM25, straight at Lucene's ``IndexSearcher`` in the Anserini jar.
+
+Same index folders, analyzer, query and ranking as Pyserini's ``LuceneSearcher`` (the tests compare them), without its imports of torch and
+without building a Java object for each stored document. Differences:
+
+1. Scores of ties are reported equal; ``LuceneSearcher`` takes 1e-6 steps off them. The order is the same: by docid.
+2. There is no limit of 1,024 different words in a query.
+3. Queries that Java cannot take are cleaned first (:func:`searchenv.retrieval.ranking.clean_query`).
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from searchenv.errors import IndexNotFoundError, RetrievalError
+from searchenv.retrieval.java import java
+from searchenv.retrieval.passages import Passages
+from searchenv.retrieval.ranking import checked, to_hits
+from searchenv.types import Hit
+
+__all__ = ["Analyzer", "LuceneRetriever"]
+
+_MAX_CLAUSES = 1 << 20  # Lucene's own limit of 1,024 makes a long query an error
+
+
+class Analyzer(StrEnum):
+    """How Anserini makes terms of a text."""
+
+    PORTER = "anserini-porter"
+    """Its default for English: lower case, Lucene's stop words, Porter's stemmer."""
+    KROVETZ = "anserini-krovetz"
+    """The same with Krovetz' stemmer."""
+    UNSTEMMED = "anserini-unstemmed"
+    """The same without a stemmer."""
+    WHITESPACE = "lucene-whitespace"
+    """Cut at white space, nothing else: for texts that were tokenised before."""
+
+
+class LuceneRetriever:
+    """Searches a Lucene index that has Anserini's fields.
+
+    Nothing of Java is touched before the first search, so a retriever can be pickled, or made before a fork, at any time.
+
+    Args:
+        folder: the Lucene folder itself (the one that holds ``segments_1``).
+        passages: where row ``n`` is the passage of Lucene document ``n``; None: read the texts that Lucene stored.
+        fingerprint: the manifest's; None: computed from the folder's segments file and the parameters.
+        analyzer: must be the one the index was built with.
+        k1: term frequency saturation of BM25.
+        b: length normalisation of BM25.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        passages: Passages | None = None,
+        fingerprint: str | None = None,
+        analyzer: Analyzer = Analyzer.PORTER,
+        k1: float = 0.9,
+        b: float = 0.4,
+    ) -> None:
+        segments = sorted(folder.glob("segments_*"))
+        if not segments:
+            raise IndexNotFoundError(f"no Lucene index in {folder}: it holds no segments file")
+        self.folder = folder
+        self.analyzer = analyzer
+        self.k1 = k1
+        self.b = b
+        self.fingerprint = fingerprint or _fingerprint(segments[-1], f"{analyzer} {k1} {b}")
+        self._given_passages = passages
+        self._opened: _Searcher | None = None
+        self._opened_in = 0
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_opened": None}
+
+    @property
+    def passages(self) -> Passages:
+        """Returns all passages of the index; for an index without a passage store this starts Java."""
+        given = self._given_passages
+        return self._searcher().stored_passages if given is None else given
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+        """Returns up to ``k`` hits for each query; see :class:`searchenv.retrieval.Retriever`.
+
+        Raises:
+            JavaUnavailableError: Java is missing or was inherited by a fork.
+            MissingDependencyError: Pyserini is not installed.
+            RetrievalError: Java raised an exception.
+        """
+        texts, k = checked(queries, k)
+        if not texts:
+            return []
+        with java():
+            searcher = self._searcher()
+            given = self._given_passages
+            passage = (searcher.stored_passages if given is None else given).passage
+            ranked = searcher.rank(texts, k)
+            return [to_hits([passage(row) for row in rows], scores) for rows, scores in ranked]
+
+    def close(self) -> None:
+        """Closes the index files; the next search opens them again."""
+        if self._opened is not None and self._opened_in == os.getpid():
+            with java():
+                self._opened.close()
+        self._opened = None
+
+    def _searcher(self) -> "_Searcher":
+        if self._opened is None or self._opened_in != os.getpid():
+            with java() as autoclass:
+                self._opened = _Searcher(autoclass, self.folder, self.analyzer, self.k1, self.b)
+                self._opened_in = os.getpid()
+        return self._opened
+
+
+class _Searcher:
+    """The Java side: an open index. Every use must hold the lock of :func:`java`."""
+
+    def __init__(
+        self, autoclass: Callable[[str], Any], folder: Path, analyzer: Analyzer, k1: float, b: float
+    ) -> None:
+        from jnius import JavaException, cast
+
+        from searchenv.retrieval.stored import StoredPassages
+
+        lucene = "org.apache.lucene.search."
+        try:
+            self._reader = autoclass("io.anserini.index.IndexReaderUtils").getReader(str(folder))
+        except JavaException as error:
+            raise RetrievalError(f"Lucene cannot open {folder}: {error}") from error
+        searcher_class = autoclass(lucene + "IndexSearcher")
+        searcher_class.setMaxClauseCount(_MAX_CLAUSES)
+        self._searcher = searcher_class(cast("org.apache.lucene.index.IndexReader", self._reader))
+        self._searcher.setSimilarity(autoclass(lucene + "similarities.BM25Similarity")(k1, b))
+        self._analyzer = make_analyzer(autoclass, analyzer)
+        self._generator = autoclass("io.anserini.search.query.BagOfWordsQueryGenerator")()
+        field, kind = autoclass(lucene + "SortField"), autoclass(lucene + "SortField$Type")
+        self._by_score_then_id = autoclass(lucene + "Sort")(field.FIELD_SCORE, field("id", kind.STRING_VAL))
+        self._error = JavaException
+        self._num_documents = self._reader.maxDoc()
+        self.stored_passages = StoredPassages(self._reader, folder)
+
+    def rank(self, texts: Sequence[str], k: int) -> list[tuple[list[int], list[float]]]:
+        """Returns documents and scores of each query, best first."""
+        k = min(k, max(self._num_documents, 1))
+        try:
+            return [self._rank_one(text, k) for text in texts]
+        except self._error as error:
+            raise RetrievalError(f"Lucene failed: {error}") from error
+
+    def _rank_one(self, text: str, k: int) -> tuple[list[int], list[float]]:
+        query = self._generator.buildQuery("contents", self._analyzer, text)
+        found = self._searcher.search(query, k + 1).scoreDocs
+        rows = [document.doc for document in found[:k]]
+        scores = [document.score for document in found]
+        if len(scores) > k and scores[k] == scores[k - 1]:
+            # a tie crosses the cut, and it can hold thousands: let Lucene order it, as Pyserini does
+            found = self._searcher.search(query, k, self._by_score_then_id).scoreDocs
+            rows = [document.doc for document in found]
+        return rows, scores[:k]
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def make_analyzer(autoclass: Callable[[str], Any], analyzer: Analyzer) -> Any:
+    """Returns the Java object of an analyzer."""
+    if analyzer is Analyzer.WHITESPACE:
+        return autoclass("org.apache.lucene.analysis.core.WhitespaceAnalyzer")()
+    english = autoclass("io.anserini.analysis.DefaultEnglishAnalyzer")
+    if analyzer is Analyzer.KROVETZ:
+        return english.newStemmingInstance("krovetz")
+    return english.newNonStemmingInstance() if analyzer is Analyzer.UNSTEMMED else english.newDefaultInstance()
+
+
+def _fingerprint(segments: Path, parameters: str) -> str:
+    # the segments file names every segment by a random id and changes with every commit
+    return hashlib.sha256(segments.read_bytes() + parameters.encode()).hexdigest()[:32]

@@ -1,0 +1,94 @@
+"""What an index folder says about itself, and where named indexes live.
+
+An index folder holds ``manifest.json``, ``passages.arrow`` and one folder named after its engine.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from searchenv.errors import IndexMismatchError, IndexNotFoundError
+
+__all__ = ["Engine", "Manifest", "index_home", "read_manifest"]
+
+MANIFEST_FILE = "manifest.json"
+PASSAGES_FILE = "passages.arrow"
+_FORMAT = 1
+
+
+class Engine(StrEnum):
+    """What ranks the passages."""
+
+    LUCENE = "lucene"
+    """Pyserini's BM25 on Lucene; needs Java, which comes from pip."""
+    BM25S = "bm25s"
+    """BM25 in numpy and numba; no Java. It cuts words and measures lengths a little differently, so it ranks differently."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The identity of an index."""
+
+    name: str
+    engine: Engine
+    engine_version: str
+    """All that can change the ranking: the versions of engine, analyzer and jar."""
+    corpus_sha256: str
+    """Of the passages as indexed, in their order."""
+    num_passages: int
+    analyzer: str
+    """How texts and queries become terms; a query analyzer must be the same."""
+    k1: float
+    b: float
+    searchenv_version: str
+    created: str
+    """UTC, ISO 8601."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Returns a digest of all that decides what a search returns; name and date do not count."""
+        ignored = {"name", "searchenv_version", "created"}
+        identity = {key: value for key, value in asdict(self).items() if key not in ignored}
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+
+    def to_json(self) -> str:
+        """Returns the text of ``manifest.json``."""
+        fields = {"format": _FORMAT, "fingerprint": self.fingerprint, **asdict(self)}
+        return json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Returns the manifest of an index folder.
+
+    Raises:
+        IndexNotFoundError: there is none.
+        IndexMismatchError: it cannot be read, is of another format, or was changed after the build.
+    """
+    path = folder / MANIFEST_FILE
+    if not path.is_file():
+        raise IndexNotFoundError(f"no {MANIFEST_FILE} in {folder}: not an index that searchenv built")
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        format_, fingerprint = fields.pop("format"), fields.pop("fingerprint")
+        manifest = Manifest(**{**fields, "engine": Engine(fields["engine"])})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IndexMismatchError(f"{path} is not a readable manifest ({error}): build the index again") from error
+    if format_ != _FORMAT:
+        raise IndexMismatchError(
+            f"{path} has format {format_}, expected {_FORMAT}: build the index again"
+        )
+    if manifest.fingerprint != fingerprint:
+        raise IndexMismatchError(
+            f"{path} was changed after the build: its fields give fingerprint {manifest.fingerprint}, "
+            f"it says {fingerprint}. Build the index again"
+        )
+    return manifest
+
+
+def index_home() -> Path:
+    """Returns the folder of named indexes: ``$SEARCHENV_HOME/indexes``, by default ``~/.cache/searchenv/indexes``."""
+    home = os.environ.get("SEARCHENV_HOME")
+    return (Path(home) if home else Path.home() / ".cache" / "searchenv") / "indexes"
