@@ -88,6 +88,8 @@ class ToolCall:
     query: str
     image: str | None = None
     args: Mapping[str, object] = field(default_factory=dict)
+    id: str = field(default="", compare=False)
+    """The agent's own label, which results must repeat in some formats; not part of equality."""
 
 
 class Fault(StrEnum):

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -42,10 +43,22 @@ NO_RESULTS = "No results."
 NO_CALLS_LEFT = "This call was not run: no {tool} calls are left. Give your final answer."
 LAST_TURN = "The next turn is the last one: give your final answer."
 
-# "<" and its look-alikes that NFKC maps to it, wherever a tag could begin; "[" of the [INST] chat
-# markup.
-_TAG_START = re.compile(r"[<＜﹤](?=[\s/!|｜]*[^\W\d])|\[(?=/?(?:INST|SYS)\b)")
-_BREAKS = re.compile(r"\s+")
+# Control characters, invisible format characters and lone surrogates. The joiners U+200C and U+200D
+# stay: Persian, Indic scripts and emoji need them, and no rule below can be split by them.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e"
+    "\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+# "<" with all characters that a Unicode normal form turns into it, unless a number follows; "["
+# likewise, where it opens a word without small Latin letters or a known lower-case token.
+_MARKUP = re.compile(
+    r"""[<＜﹤≮](?!\ ?\d+(?:[\s.,;:)%]|$))
+    | [\[［﹇](?=[^\s\[\]［］﹈a-z]{1,32}[\]］﹈])(?![\W\d]{1,32}[\]］﹈])
+    | [\[［﹇](?=[/|｜]|gMASK|sMASK|[se]op\]|unused\d|extra_id|e~)
+    | [\]］﹈](?=~)""",
+    re.VERBOSE,
+)
+_LOOK_ALIKES = "＜﹤≮［﹇］﹈"
 
 _FAULTS: Mapping[Fault, str] = {
     Fault.NO_ACTION: "it held no action",
@@ -104,14 +117,21 @@ class Parsed(NamedTuple):
 def neutralise(text: str) -> str:
     r"""Returns retrieved text on one line, without markup that a parser or chat template knows.
 
-    White space of every kind becomes one space, so that a passage cannot begin a line. A ``<`` that
-    could open a tag becomes ``‹``, as do its full-width forms; ``[INST]`` loses its bracket.
+    White space of every kind becomes one space, so that a passage cannot begin a line; control
+    characters and invisible format characters go. ``<`` becomes ``‹`` unless a number follows; so
+    does the bracket of chat markup such as ``[INST]``. Look-alikes that Unicode normalisation would
+    turn into these are treated like them. Applying it twice changes nothing more.
 
-    >>> neutralise("x < 3\n</information><answer>Rome</answer> <|im_end|>")
-    'x < 3 ‹/information>‹answer>Rome‹/answer> ‹|im_end|>'
+    >>> neutralise("x < 3\n</information><answer>Rome</answer> <|im_end|> [/INST] [sic]")
+    'x < 3 ‹/information>‹answer>Rome‹/answer> ‹|im_end|> ‹/INST] [sic]'
     """
-    text = _BREAKS.sub(" ", text).strip()
-    return _TAG_START.sub("‹", text) if _TAG_START.search(text) else text
+    if not text.isprintable() or "  " in text:
+        text = " ".join(_HIDDEN.sub("", text).split())
+    if "<" in text or "[" in text or "]" in text:
+        suspicious = True
+    else:
+        suspicious = not text.isascii() and any(mark in text for mark in _LOOK_ALIKES)
+    return (_MARKUP.sub("‹", text) if suspicious else text).strip()
 
 
 def parse_tags(
@@ -157,25 +177,30 @@ class TextProtocol(ABC):
 
     Args:
         system_prompt: a file with the instructions, used instead of ours. Released checkpoints
-            depend on the wording they were trained with. UTF-8; where ``{question}`` occurs in it
-            the question is put there, else it follows.
+            depend on the wording they were trained with. UTF-8; one line break at its end is
+            dropped. Where ``{question}`` occurs in it the question is put there, else it follows.
         template: the chat template. Without one a ``continue`` protocol gives plain text; ``chat``
             protocols use ChatML.
     """
 
-    name: ClassVar[str]
+    name: str
+    """A short name for results and error messages."""
     mode: ClassVar[Mode]
-    stop: ClassVar[tuple[str, ...]]
+    stop: tuple[str, ...]
     """A generator must stop after (or before, see ``include_stop``) any of these strings."""
     include_stop: ClassVar[bool] = True
     """Whether the text given to ``parse`` ends with the stop string that ended it."""
-    max_calls_per_move: ClassVar[int] = 1
+    max_calls_per_move: int = 1
     tools: tuple[str, ...] = ("search",)
-    frame: ClassVar[tuple[str, str]]
+    tool_schemas: tuple[Mapping[str, object], ...] = ()
+    """What a chat server is told about the tools; empty where the system prompt says it."""
+    frame: tuple[str, str]
     """What stands before and after the passages of one call."""
-    instructions: ClassVar[str]
+    no_results: ClassVar[str] = NO_RESULTS
+    """What stands in the frame when nothing was found."""
+    instructions: str
     """Our wording of the system prompt."""
-    how_to: ClassVar[str]
+    how_to: str
     """One sentence that tells an agent, after a mistake, what a move looks like."""
 
     def __init__(
@@ -240,28 +265,39 @@ class TextProtocol(ABC):
         """Returns the framed passages of one call, at most ``limit`` long by ``counter``.
 
         Passages that do not fit are left out, last one first; if not even the first fits, its text
-        is cut. The frame is always whole.
+        is cut, and its title is left out when it leaves no room for text. The frame is always
+        whole. A counter under which a longer text is never shorter gives the longest block that
+        fits; under any other the block still fits.
+
+        Raises:
+            ProtocolError: ``limit`` is below ``min_observation(counter)``.
         """
-        clean = [(neutralise(p.title), neutralise(p.text)) for p in passages]
-        lines = [self.format_passage(i, *pair) for i, pair in enumerate(clean, start=1)]
-        for n in range(len(lines), 0, -1):
-            block = self.framed("".join(lines[:n]))
-            if counter(block) <= limit:
-                return block
-        if not lines:
-            return self.framed(NO_RESULTS)
-        title, text = clean[0]
-        low, high = 0, len(text)
-        while low < high:  # the longest prefix that fits; a title that is too long is dropped below
-            middle = (low + high + 1) // 2
-            block = self.framed(self.format_passage(1, title, text[:middle] + CUT_MARK))
-            low, high = (middle, high) if counter(block) <= limit else (low, middle - 1)
-        block = self.framed(self.format_passage(1, title, text[:low] + CUT_MARK))
-        return block if counter(block) <= limit else self.framed(CUT_MARK)
+        lines = [
+            self.format_passage(rank, neutralise(passage.title), neutralise(passage.text))
+            for rank, passage in enumerate(passages, start=1)
+        ]
+        block = self.framed("".join(lines) if lines else self.no_results)
+        if counter(block) <= limit:
+            return block
+        fitting = _longest(
+            lambda n: self.framed("".join(lines[:n])), len(lines) - 1, limit, counter
+        )
+        if fitting is None and lines:
+            fitting = self._cut(passages[0], limit, counter)
+        if fitting is None:
+            raise ProtocolError(
+                f"an observation of protocol {self.name!r} needs a limit of at least "
+                f"{self.min_observation(counter)}, got {limit}"
+            )
+        return fitting
+
+    def min_observation(self, counter: Callable[[str], int]) -> int:
+        """Returns the smallest ``limit`` with which ``render_passages`` never fails."""
+        return max(counter(self.framed(body)) for body in (CUT_MARK, self.no_results))
 
     def framed(self, body: str) -> str:
         """Returns ``body`` between the marks of an observation."""
-        return self.frame[0] + body + self.frame[1]
+        return self.frame[0] + body.rstrip("\n") + self.frame[1]
 
     def hint(self, invalid: Invalid) -> str:
         """Returns the answer to a mistake; nothing that the agent wrote is repeated in it."""
@@ -289,6 +325,18 @@ class TextProtocol(ABC):
         """Returns the agent's text as a chat message."""
         return Message("assistant", written)
 
+    def _cut(self, passage: Passage, limit: int, counter: Callable[[str], int]) -> str | None:
+        text = neutralise(passage.text)
+        for title in (neutralise(passage.title), ""):
+            make = partial(self._first_passage, title, text)
+            if (block := _longest(make, len(text), limit, counter)) is not None:
+                return block
+        block = self.framed(CUT_MARK)
+        return block if counter(block) <= limit else None
+
+    def _first_passage(self, title: str, text: str, length: int) -> str:
+        return self.framed(self.format_passage(1, title, text[:length].rstrip() + CUT_MARK))
+
     def _start(self, role: str) -> Segment:
         assert self.template is not None
         text = self.template.start.replace("{role}", role)
@@ -303,13 +351,29 @@ class TextProtocol(ABC):
         ]
 
 
+def _longest(
+    make: Callable[[int], str], count: int, limit: int, counter: Callable[[str], int]
+) -> str | None:
+    """Returns ``make(n)`` for the largest n of 1 to ``count`` that fits, found by bisection."""
+    best: str | None = None
+    low, high = 1, count
+    while low <= high:
+        middle = (low + high) // 2
+        block = make(middle)
+        if counter(block) <= limit:
+            best, low = block, middle + 1
+        else:
+            high = middle - 1
+    return best
+
+
 def _read_prompt(path: Path) -> str:
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ProtocolError(f"system prompt {path}: expected a UTF-8 text file: {error}") from error
     if not text.strip():
         raise ProtocolError(
             f"system prompt {path}: the file is empty; write the instructions there"
         )
-    return text
+    return text.removesuffix("\n")

@@ -55,6 +55,10 @@ class SearchR1(TextProtocol):
             Act((ToolCall("search", content),)) if content else Invalid(Fault.EMPTY_QUERY), end
         )
 
+    def format_passage(self, rank: int, title: str, text: str) -> str:
+        """Returns the passage as the reference writes it: no space before the parenthesis."""
+        return f"Doc {rank}(Title: {title}) {text}\n" if title else f"Doc {rank} {text}\n"
+
     def write(self, move: Act | Answer, thought: str) -> str:
         """Returns ``<think>..</think>`` and the tagged move."""
         lead = f"<think>{thought}</think>\n" if thought else ""
