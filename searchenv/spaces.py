@@ -103,18 +103,18 @@ def _empty(space: UnicodeText, n: int = 1, fn: object = np.zeros) -> tuple[str, 
 class _Context(Protocol):
     """The part of ``multiprocessing`` and its contexts that makes shared arrays."""
 
-    def Array(self, typecode: type, size: int) -> SynchronizedArray[int]: ...  # noqa: N802
+    def Array(self, typecode: type, size: int) -> "SynchronizedArray[int]": ...  # noqa: N802
 
 
 @create_shared_memory.register(UnicodeText)
-def _create(space: UnicodeText, n: int = 1, ctx: _Context | None = None) -> SynchronizedArray[int]:
+def _create(space: UnicodeText, n: int = 1, ctx: _Context | None = None) -> "SynchronizedArray[int]":
     assert ctx is not None
     return ctx.Array(c_byte, n * _slot_bytes(space))
 
 
 @write_to_shared_memory.register(UnicodeText)
 def _write(
-    space: UnicodeText, index: int, value: str, shared_memory: SynchronizedArray[int]
+    space: UnicodeText, index: int, value: str, shared_memory: "SynchronizedArray[int]"
 ) -> None:
     if not space.contains(value):
         raise ValueError(
@@ -128,7 +128,7 @@ def _write(
 
 
 @read_from_shared_memory.register(UnicodeText)
-def _read(space: UnicodeText, shared_memory: SynchronizedArray[int], n: int = 1) -> "_SharedTexts":
+def _read(space: UnicodeText, shared_memory: "SynchronizedArray[int]", n: int = 1) -> "_SharedTexts":
     return _SharedTexts(_slots(shared_memory, _slot_bytes(space)))
 
 
@@ -171,7 +171,7 @@ def _slot_bytes(space: UnicodeText) -> int:
 
 
 def _slots(
-    shared_memory: SynchronizedArray[int], slot_bytes: int
+    shared_memory: "SynchronizedArray[int]", slot_bytes: int
 ) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     flat = np.frombuffer(cast(bytes, shared_memory.get_obj()), dtype=np.uint8)
     return flat.reshape(-1, slot_bytes)
