@@ -1,4 +1,7 @@
-"""Writes a bm25s index. The matrix of scores is built in memory: about 100 bytes a word of the corpus."""
+"""Writes a bm25s index.
+
+The matrix of scores is built in memory: about 100 bytes a word of the corpus.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

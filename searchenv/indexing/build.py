@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tqdm import tqdm
 
+import searchenv
 from searchenv.errors import CorpusError, did_you_mean
 from searchenv.indexing.bm25_writer import bm25s_version, write_bm25s
 from searchenv.indexing.corpus import Corpus
@@ -39,7 +39,8 @@ def build_index(
     """Builds an index folder and returns its manifest. Nothing is at ``out`` before it is whole.
 
     Args:
-        corpus: corpus files in the layouts of :class:`searchenv.indexing.Corpus`, read as a stream; or passages.
+        corpus: corpus files in the layouts of :class:`searchenv.indexing.Corpus`, read as a stream;
+            or passages.
         out: the folder to make. Another process that builds the same one is waited for.
         engine: ``"lucene"`` or ``"bm25s"``.
         k1: term frequency saturation, above or equal to 0. Pyserini's default.
@@ -75,18 +76,11 @@ def build_index(
             analyzer=str(Analyzer.PORTER) if chosen is Engine.LUCENE else WORDS_PORTER,
             k1=float(k1),
             b=float(b),
-            searchenv_version=_own_version(),
+            searchenv_version=searchenv.__version__,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
-
-
-def _own_version() -> str:
-    try:
-        return version("searchenv")
-    except PackageNotFoundError:
-        return "not installed"  # run from a checkout
 
 
 def _check(engine: str, k1: float, b: float) -> Engine:
@@ -106,7 +100,9 @@ def _store(corpus: Corpus, path: Path, progress: bool) -> int:
             count += 1
             bar.update()
     if corpus.num_skipped:
-        logger.warning("left out %d broken records, first: %s", corpus.num_skipped, corpus.problems[0])
+        logger.warning(
+            "left out %d broken records, first: %s", corpus.num_skipped, corpus.problems[0]
+        )
     if count == 0:
         raise CorpusError("the corpus holds no passages")
     return count

@@ -20,23 +20,28 @@ _CONTROL = "".join(map(chr, range(33)))  # what Lucene takes for blank
 class Corpus:
     """Passages ready to be indexed; iterate over it once.
 
-    Layouts: ``{"id", "contents"}`` (the first of several lines of ``contents`` is the title), ``{"id" or "_id", "title",
-    "text"}``, where ``text`` may be a list of paragraphs, and the same without any id: such a passage gets its place among all
-    records as id, ``"00000000"`` for the first.
+    Layouts: ``{"id", "contents"}`` (the first of several lines of ``contents`` is the title),
+    ``{"id" or "_id", "title", "text"}``, where ``text`` may be a list of paragraphs, and the same
+    without any id: such a passage gets its place among all records as id, ``"00000000"`` for the
+    first.
 
-    Cleaning: a NUL in title or text becomes a space and a lone surrogate U+FFFD. Broken are: a record that
-    cannot be read; an id that is empty, is neither string nor integer, holds a control character or a lone surrogate, or was there before;
-    a passage with neither title nor text.
+    Cleaning: a NUL in title or text becomes a space and a lone surrogate U+FFFD. Broken are: a
+    record that cannot be read; an id that is empty, is neither string nor integer, holds a control
+    character or a lone surrogate, or was there before; a passage with neither title nor text.
 
-    Memory: the ids seen so far (16 bytes each and what a Python set adds, about 100 bytes together), nothing else.
+    Memory: the ids seen so far (16 bytes each and what a Python set adds, about 100 bytes
+        together), nothing else.
 
     Args:
         source: files, or passages that are already made.
-        skip_broken: leave out broken records and count them. By default the first five are looked for, then an error names them.
+        skip_broken: leave out broken records and count them. By default the first five are looked
+            for, then an error names them.
     """
 
-    def __init__(self, source: Path | Sequence[Path] | Iterable[Passage], *, skip_broken: bool = False) -> None:
-        self._source = [source] if isinstance(source, Path) else source
+    def __init__(
+        self, source: Path | Sequence[Path] | Iterable[Passage], *, skip_broken: bool = False
+    ) -> None:
+        self._source: Iterable[Path | Passage] = [source] if isinstance(source, Path) else source
         self._skip_broken = skip_broken
         self.num_skipped = 0
         self.problems: list[str] = []
@@ -58,10 +63,7 @@ class Corpus:
                 self._note_problem(f"{place}: {error}")
                 continue
             if self.num_skipped == 0 or self._skip_broken:
-                for value in passage:
-                    data = value.encode()
-                    self._hash.update(b"%d:" % len(data))
-                    self._hash.update(data)
+                add_to_hash(self._hash, passage)
                 yield passage
         if self.num_skipped and not self._skip_broken:
             raise CorpusError(self._report())
@@ -72,7 +74,7 @@ class Corpus:
                 for record in read_records(item):
                     yield f"{item}, line {record.line}", record.fields, record.problem
             else:
-                yield f"passage {number}", item._asdict(), ""
+                yield f"passage {number}", Passage._asdict(item), ""
 
     def _note_problem(self, problem: str) -> None:
         self.num_skipped += 1
@@ -83,7 +85,18 @@ class Corpus:
 
     def _report(self) -> str:
         listed = "\n  ".join(self.problems)
-        return f"broken records in the corpus:\n  {listed}\nMend them, or leave them out with skip_broken=True"
+        return (
+            f"broken records in the corpus:\n  {listed}\n"
+            "Mend them, or leave them out with skip_broken=True (--skip-broken)"
+        )
+
+
+def add_to_hash(digest: "hashlib._Hash", passage: Passage) -> None:
+    """Adds one passage to a running digest of a corpus."""
+    for value in passage:
+        data = value.encode()
+        digest.update(b"%d:" % len(data))
+        digest.update(data)
 
 
 def _passage(fields: Mapping[str, object], position: int, problem: str) -> Passage:

@@ -1,6 +1,7 @@
 """Corpus files as records: jsonl, json, tsv and parquet, gzipped or not, read as a stream.
 
-A record that cannot be read is a record too, with its problem, so that the reader of passages can report it with its line.
+A record that cannot be read is a record too, with its problem, so that the reader of passages can
+report it with its line.
 """
 
 import gzip
@@ -17,7 +18,9 @@ from searchenv.errors import CorpusError
 __all__ = ["Record", "read_records"]
 
 _CHUNK_CHARS = 1 << 20
-_MAX_ELEMENT_CHARS = 1 << 26  # a list element that is longer than this is a broken file, not a passage
+_MAX_ELEMENT_CHARS = (
+    1 << 26
+)  # a list element that is longer than this is a broken file, not a passage
 _SUFFIXES = (".jsonl", ".ndjson", ".json", ".tsv", ".parquet")
 
 
@@ -33,17 +36,20 @@ class Record(NamedTuple):
 def read_records(path: Path) -> Iterator[Record]:
     """Yields the records of a corpus file in order; memory is bounded by the largest record.
 
-    Lines end at LF only: texts hold other Unicode line separators. A ``.json`` file may be one list of objects or one
-    object a line.
+    Lines end at LF only: texts hold other Unicode line separators. A ``.json`` file may be one list
+    of objects or one object a line.
 
     Raises:
-        CorpusError: the file is not there, has an unknown ending, is no valid gzip or parquet, or is a JSON list that breaks off.
+        CorpusError: the file is not there, has an unknown ending, is no valid gzip or parquet, or
+            is a JSON list that breaks off.
     """
     if not path.is_file():
         raise CorpusError(f"no corpus file at {path}")
     suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
     if suffix not in _SUFFIXES:
-        raise CorpusError(f"{path}: expected a file ending in {', '.join(_SUFFIXES)} (or these with .gz)")
+        raise CorpusError(
+            f"{path}: expected a file ending in {', '.join(_SUFFIXES)} (or these with .gz)"
+        )
     try:
         if suffix == ".parquet":
             yield from _parquet(path)
@@ -93,7 +99,9 @@ def _json_list(stream: BinaryIO, path: Path) -> Iterator[Record]:
             except ValueError as error:
                 more = text.read(max(_CHUNK_CHARS, len(window)))
                 if not more or len(window) > _MAX_ELEMENT_CHARS:
-                    raise CorpusError(f"{path}, line {line}: the JSON list is broken here: {error}") from error
+                    raise CorpusError(
+                        f"{path}, line {line}: the JSON list is broken here: {error}"
+                    ) from error
                 window += more
                 continue
             yield _record(line, value)
@@ -110,7 +118,7 @@ def _record(line: int, value: object) -> Record:
 
 
 def _tsv(stream: BinaryIO) -> Iterator[Record]:
-    """Yields rows as ``id``, ``text`` and ``title``, or under the names of a header that has an id column."""
+    """Yields rows as ``id``, ``text``, ``title``, or under the names of a header with ``id``."""
     names = ["id", "text", "title"]
     for number, line in enumerate(stream, start=1):
         try:
@@ -122,7 +130,11 @@ def _tsv(stream: BinaryIO) -> Iterator[Record]:
             names = cells
         elif len(cells) < 2 or len(cells) > len(names):
             if cells != [""]:
-                yield Record(number, {}, f"expected {len(names)} columns ({', '.join(names)}), got {len(cells)}")
+                yield Record(
+                    number,
+                    {},
+                    f"expected {len(names)} columns ({', '.join(names)}), got {len(cells)}",
+                )
         else:
             fields = dict(zip(names, map(_unquote, cells), strict=False))
             yield Record(number, fields if "title" in fields else _split_kilt_text(fields))

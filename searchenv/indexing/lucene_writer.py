@@ -1,8 +1,9 @@
 """Writes a Lucene index with Anserini's document generator, in a process of its own.
 
-A process of its own, because Java in the caller would make every later fork of the caller unsafe, and because a caller that already runs Java
-for searching has only the memory of a searcher. Documents keep the order of the passages (one thread, merges of neighbours only, one
-segment at the end): row ``n`` is Lucene document ``n``, and two builds of one corpus are alike.
+A process of its own, because Java in the caller would make every later fork of the caller unsafe,
+and because a caller that already runs Java for searching has only the memory of a searcher.
+Documents keep the order of the passages (one thread, merges of neighbours only, one segment at the
+end): row ``n`` is Lucene document ``n``, and two builds of one corpus are alike.
 """
 
 import os
@@ -15,11 +16,11 @@ from typing import Any
 
 import searchenv
 from searchenv.errors import IndexMismatchError, RetrievalError
-from searchenv.retrieval.java import anserini_jar, find_java, java
+from searchenv.retrieval.java import anserini_jar, check_requirements, java
 from searchenv.retrieval.lucene import Analyzer, make_analyzer
 from searchenv.retrieval.passages import PassageStore
 
-__all__ = ["lucene_version", "write_lucene"]
+__all__ = ["check_order", "lucene_version", "write_lucene"]
 
 _BUFFER_MB = 256.0
 
@@ -32,20 +33,28 @@ def write_lucene(passages: Path, folder: Path, *, k1: float, b: float) -> Iterat
         MissingDependencyError: Pyserini is not installed.
         RetrievalError: the indexing process failed; the message holds what it said last.
     """
-    find_java()
-    anserini_jar()
+    check_requirements()
     command = [sys.executable, "-m", __name__, str(passages), str(folder), str(k1), str(b)]
-    searched = [str(Path(searchenv.__path__[0]).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    searched = [
+        str(Path(searchenv.__path__[0]).parent),
+        *filter(None, [os.environ.get("PYTHONPATH")]),
+    ]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(searched)}
     with (
-        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,  # a pipe would block when full
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True, env=environment) as process,
+        tempfile.TemporaryFile(
+            "w+", encoding="utf-8", errors="replace"
+        ) as said,  # a pipe would block when full
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=said, text=True, env=environment
+        ) as process,
     ):
         for line in process.stdout or ():
             yield int(line)
         if process.wait() != 0:
             said.seek(0)
-            raise RetrievalError(f"the Lucene indexer ended with {process.returncode}:\n{said.read()[-2000:]}")
+            raise RetrievalError(
+                f"the Lucene indexer ended with {process.returncode}:\n{said.read()[-2000:]}"
+            )
 
 
 def lucene_version() -> str:
@@ -53,12 +62,16 @@ def lucene_version() -> str:
     return anserini_jar().name.removesuffix("-fatjar.jar")
 
 
-def _index(store: PassageStore, folder: Path, k1: float, b: float, report: Callable[[int], object]) -> None:
+def _index(
+    store: PassageStore, folder: Path, k1: float, b: float, report: Callable[[int], object]
+) -> None:
     """Writes the index in this process; the work of the child."""
     with java() as autoclass:
         document_class = autoclass("io.anserini.collection.JsonCollection$Document")
         arguments = autoclass("io.anserini.index.IndexCollection$Args")()
-        generator = autoclass("io.anserini.index.generator.DefaultLuceneDocumentGenerator")(arguments)
+        generator = autoclass("io.anserini.index.generator.DefaultLuceneDocumentGenerator")(
+            arguments
+        )
         writer = _open_writer(autoclass, folder, k1, b)
         for batch in store.batches():
             for passage in batch:
@@ -68,33 +81,48 @@ def _index(store: PassageStore, folder: Path, k1: float, b: float, report: Calla
             report(len(batch))
         writer.forceMerge(1)
         writer.close()
-        _check_order(autoclass, folder, store)
+    check_order(folder, store)
 
 
 def _open_writer(autoclass: Callable[[str], Any], folder: Path, k1: float, b: float) -> Any:
     lucene = "org.apache.lucene."
-    config = autoclass(lucene + "index.IndexWriterConfig")(make_analyzer(autoclass, Analyzer.PORTER))
+    config = autoclass(lucene + "index.IndexWriterConfig")(
+        make_analyzer(autoclass, Analyzer.PORTER)
+    )
     config.setSimilarity(autoclass(lucene + "search.similarities.BM25Similarity")(k1, b))
-    config.setMergePolicy(autoclass(lucene + "index.LogDocMergePolicy")())  # the default one reorders documents
+    config.setMergePolicy(
+        autoclass(lucene + "index.LogDocMergePolicy")()
+    )  # the default one reorders documents
     config.setMergeScheduler(autoclass(lucene + "index.SerialMergeScheduler")())
     config.setRAMBufferSizeMB(_BUFFER_MB)
     config.setUseCompoundFile(False)
     path = autoclass("java.nio.file.Paths").get(str(folder))
-    return autoclass(lucene + "index.IndexWriter")(autoclass(lucene + "store.FSDirectory").open(path), config)
+    return autoclass(lucene + "index.IndexWriter")(
+        autoclass(lucene + "store.FSDirectory").open(path), config
+    )
 
 
-def _check_order(autoclass: Callable[[str], Any], folder: Path, store: PassageStore) -> None:
-    """Raises unless every Lucene document is the passage of its row (looked at: about 1,000 of them)."""
-    utilities = autoclass("io.anserini.index.IndexReaderUtils")
-    reader = utilities.getReader(str(folder))
+def check_order(folder: Path, store: PassageStore) -> None:
+    """Raises unless document n is the passage of row n; looks at about 1,000 of them.
+
+    Raises:
+        IndexMismatchError: the Lucene index and the passages do not belong together.
+    """
     count = len(store)
-    if reader.maxDoc() != count:
-        raise IndexMismatchError(f"Lucene holds {reader.maxDoc()} documents, expected {count}")
-    for row in range(0, count, max(count // 1000, 1)):
-        docid = utilities.convertLuceneDocidToDocid(reader, row)
+    with java() as autoclass:
+        utilities = autoclass("io.anserini.index.IndexReaderUtils")
+        reader = utilities.getReader(str(folder))
+        num_documents = reader.maxDoc()
+        rows = range(0, min(count, num_documents), max(count // 1000, 1))
+        docids = [utilities.convertLuceneDocidToDocid(reader, row) for row in rows]
+        reader.close()
+    if num_documents != count:
+        raise IndexMismatchError(f"Lucene holds {num_documents} documents, expected {count}")
+    for row, docid in zip(rows, docids, strict=True):
         if docid != store.passage(row).id:
-            raise IndexMismatchError(f"Lucene document {row} is {docid!r}, expected {store.passage(row).id!r}")
-    reader.close()
+            raise IndexMismatchError(
+                f"Lucene document {row} is {docid!r}, expected {store.passage(row).id!r}"
+            )
 
 
 def _main(passages: str, folder: str, k1: str, b: str) -> None:

@@ -1,7 +1,8 @@
 """A folder appears under its final name whole or not at all, and only one process makes it.
 
-A build holds a lock file beside the folder. The operating system drops the lock when its holder dies, so whoever gets it
-knows that the temporary folders of earlier builds are dead, and removes them.
+A build holds a lock file beside the folder. The operating system drops the lock when its holder
+dies, so whoever gets it knows that the temporary folders of earlier builds are dead, and removes
+them.
 """
 
 import fcntl
@@ -21,10 +22,11 @@ _held = threading.local()
 
 
 def ensure_index(out: Path, build: Callable[[], object]) -> Manifest:
-    """Returns the manifest of the index at ``out``; where there is none, ``build()`` makes it first.
+    """Returns the manifest of the index at ``out``, which ``build()`` makes if it is not there.
 
-    Of several processes or threads that ask at once, one builds and the others wait, then use the result. ``build`` is normally a call of
-    :func:`searchenv.indexing.build_index` with the same ``out``.
+    Of several processes or threads that ask at once, one builds and the others wait, then use the
+    result. ``build`` is normally a call of :func:`searchenv.indexing.build_index` with the same
+    ``out``.
     """
     out = Path(out)
     if not (out / MANIFEST_FILE).is_file():
@@ -54,7 +56,7 @@ def sole_builder(out: Path) -> Iterator[None]:
 
 @contextmanager
 def new_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
-    """Gives a temporary folder beside ``out`` that takes its name when the block ends without an error.
+    """Gives a temporary folder beside ``out`` that takes its name if the block ends well.
 
     Hold :func:`sole_builder` round it.
 
@@ -62,7 +64,9 @@ def new_folder(out: Path, *, replace: bool = False) -> Iterator[Path]:
         FileExistsError: something is at ``out`` and ``replace`` is False.
     """
     if out.exists() and not replace:
-        raise FileExistsError(f"{out} is already there: choose another folder, or replace it (--replace)")
+        raise FileExistsError(
+            f"{out} is already there: choose another folder, or replace it (--replace)"
+        )
     prefix = f".{out.name}.build-"
     for dead in out.parent.glob(f"{prefix}*"):
         shutil.rmtree(dead, ignore_errors=True)

@@ -1,14 +1,16 @@
 """BM25 without Java: an index made by bm25s, searched by our own compiled loop.
 
-Lù, "BM25S: Orders of magnitude faster lexical search via eager sparse scoring" (2024): all scores are computed when the index is
-built, a search adds up columns. The variant is Lucene's (``method="lucene"``). Against Lucene itself the ranking differs a little: words are
-cut by a simpler rule, and lengths of documents are exact where Lucene rounds them to one byte.
+Lù, "BM25S: Orders of magnitude faster lexical search via eager sparse scoring" (2024): all scores
+are computed when the index is built, a search adds up columns. The variant is Lucene's
+(``method="lucene"``). Against Lucene itself the ranking differs a little: words are cut by a
+simpler rule, and lengths of documents are exact where Lucene rounds them to one byte.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +29,8 @@ DOCID_RANKS_FILE = "docid_ranks.npy"
 class Bm25sRetriever:
     """Searches a bm25s index.
 
-    Files are opened, and numba imported, at the first search: a retriever can be pickled, or made before a fork, at any time. It starts no
-    threads and may be called from several.
+    Files are opened, and numba imported, at the first search: a retriever can be pickled, or made
+    before a fork, at any time. It starts no threads and may be called from several.
 
     Args:
         folder: what ``bm25s.BM25.save`` wrote, with ``docid_ranks.npy`` beside it.
@@ -38,7 +40,9 @@ class Bm25sRetriever:
 
     def __init__(self, folder: Path, *, passages: PassageStore, fingerprint: str) -> None:
         if not (folder / DOCID_RANKS_FILE).is_file():
-            raise IndexNotFoundError(f"no bm25s index of searchenv in {folder}: {DOCID_RANKS_FILE} is missing")
+            raise IndexNotFoundError(
+                f"no bm25s index of searchenv in {folder}: {DOCID_RANKS_FILE} is missing"
+            )
         self.folder = folder
         self.passages = passages
         self.fingerprint = fingerprint
@@ -58,7 +62,9 @@ class Bm25sRetriever:
         passage = self.passages.passage
         return [
             to_hits([passage(row) for row in found[:size]], values[:size])
-            for found, values, size in zip(rows.tolist(), scores.tolist(), sizes.tolist(), strict=True)
+            for found, values, size in zip(
+                rows.tolist(), scores.tolist(), sizes.tolist(), strict=True
+            )
         ]
 
     def close(self) -> None:
@@ -79,12 +85,18 @@ class _Matrix:
 
     @classmethod
     def open(cls, folder: Path) -> "_Matrix":
-        arrays = (
-            np.load(folder / name, mmap_mode="r").view(np.ndarray)
-            for name in ("data.csc.index.npy", "indices.csc.index.npy", "indptr.csc.index.npy", DOCID_RANKS_FILE)
+        def load(name: str) -> NDArray[Any]:
+            array: NDArray[Any] = np.load(folder / name, mmap_mode="r")
+            return array.view(np.ndarray)  # a plain view: reading np.memmap itself is slower
+
+        return cls(
+            load("data.csc.index.npy"),
+            load("indices.csc.index.npy"),
+            load("indptr.csc.index.npy"),
+            load(DOCID_RANKS_FILE),
+            json.loads((folder / "vocab.index.json").read_text(encoding="utf-8")),
+            WordAnalyzer(),
         )
-        vocabulary = json.loads((folder / "vocab.index.json").read_text(encoding="utf-8"))
-        return cls(*arrays, vocabulary, WordAnalyzer())
 
     def top_k(
         self, texts: Sequence[str], k: int
@@ -92,7 +104,10 @@ class _Matrix:
         from searchenv.retrieval.bm25_kernel import top_k
 
         find = self.vocabulary.get
-        terms = [[id_ for term in self.analyzer.terms(text) if (id_ := find(term)) is not None] for text in texts]
+        terms = [
+            [id_ for term in self.analyzer.terms(text) if (id_ := find(term)) is not None]
+            for text in texts
+        ]
         starts = np.zeros(len(terms) + 1, np.int64)
         np.cumsum([len(ids) for ids in terms], out=starts[1:])
         flat = np.fromiter((id_ for ids in terms for id_ in ids), np.int32, count=int(starts[-1]))

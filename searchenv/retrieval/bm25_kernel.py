@@ -1,8 +1,11 @@
-"""The inner loop of the bm25s engine, compiled by numba. Import it only where it is called: numba takes half a second.
+"""The inner loop of the bm25s engine, compiled by numba.
 
-It reads the score matrix that bm25s wrote (a column of document scores for each term) and differs from bm25s'
-own loop in three ways: ties are ordered by docid, also at the cut; only documents that hold a term of the query are looked at; and the
-machine code is kept on disk, so that only the first search after an installation waits for the compiler.
+Import it only where it is called: numba takes half a second.
+
+It reads the score matrix that bm25s wrote (a column of document scores for each term) and differs
+from bm25s' own loop in three ways: ties are ordered by docid, also at the cut; only documents that
+hold a term of the query are looked at; and the machine code is kept on disk, so that only the first
+search after an installation waits for the compiler.
 """
 
 import numpy as np
@@ -31,10 +34,15 @@ def _sift_down(heap: Ints, size: int, scores: Floats, docid_ranks: Ints) -> None
             break
         right = child + 1
         if right < size and _is_worse(
-            scores[heap[right]], docid_ranks[heap[right]], scores[heap[child]], docid_ranks[heap[child]]
+            scores[heap[right]],
+            docid_ranks[heap[right]],
+            scores[heap[child]],
+            docid_ranks[heap[child]],
         ):
             child = right
-        if not _is_worse(scores[heap[child]], docid_ranks[heap[child]], scores[top], docid_ranks[top]):
+        if not _is_worse(
+            scores[heap[child]], docid_ranks[heap[child]], scores[top], docid_ranks[top]
+        ):
             break
         heap[place] = heap[child]
         place = child
@@ -47,7 +55,9 @@ def _sift_up(heap: Ints, place: int, scores: Floats, docid_ranks: Ints) -> None:
     row = heap[place]
     while place > 0:
         parent = (place - 1) // 2
-        if not _is_worse(scores[row], docid_ranks[row], scores[heap[parent]], docid_ranks[heap[parent]]):
+        if not _is_worse(
+            scores[row], docid_ranks[row], scores[heap[parent]], docid_ranks[heap[parent]]
+        ):
             break
         heap[place] = heap[parent]
         place = parent
@@ -66,8 +76,8 @@ def top_k(
 ) -> tuple[Ints, Floats, Ints]:
     """Returns rows (num_queries, k), scores (num_queries, k) and the number of hits (num_queries,).
 
-    ``terms[query_starts[i]:query_starts[i + 1]]`` are the terms of query i; the documents of term t and their
-    scores lie at ``starts[t]:starts[t + 1]`` of ``indices`` and ``data``.
+    ``terms[query_starts[i]:query_starts[i + 1]]`` are the terms of query i; the documents of term t
+    and their scores lie at ``starts[t]:starts[t + 1]`` of ``indices`` and ``data``.
     """
     num_documents = len(docid_ranks)
     num_queries = len(query_starts) - 1

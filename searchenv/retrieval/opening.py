@@ -33,13 +33,16 @@ def open_index(
     """Returns a retriever over an index; nothing heavy is opened before its first search.
 
     Args:
-        path_or_name: a folder that searchenv built; a Lucene folder that Anserini or Pyserini built; the name of an index under
-            :func:`searchenv.retrieval.index_home`; or the name of one of Pyserini's prebuilt indexes. A string without a
-            separator is looked up as a name first, then as a folder.
+        path_or_name: a folder that searchenv built; a Lucene folder that Anserini or Pyserini
+            built; the name of an index under :func:`searchenv.retrieval.index_home`; or the name of
+            one of Pyserini's prebuilt indexes. A string without a separator is looked up as a name
+            first, then as a folder.
         engine: refuse an index of another engine; None takes what there is.
-        analyzer: refuse an index of another analyzer. A Lucene folder without a manifest does not say which one it was built with: give
-            it here, or Anserini's default for English is taken, and the log says so.
-        download: fetch the index of this name from Pyserini's servers, unless it is already there. Starts Java.
+        analyzer: refuse an index of another analyzer. A Lucene folder without a manifest does not
+            say which one it was built with: give it here, or Anserini's default for English is
+            taken, and the log says so.
+        download: fetch the index of this name from Pyserini's servers, unless it is already there.
+            Starts Java.
 
     Raises:
         IndexNotFoundError: nothing of this path or name is here.
@@ -59,9 +62,10 @@ def open_index(
     return _open_own(folder, manifest)
 
 
-def named_indexes() -> list[str]:
-    """Returns the names of the indexes under the index home, sorted."""
-    return sorted(path.parent.name for path in index_home().glob(f"[!.]*/{MANIFEST_FILE}"))
+def named_indexes(home: Path | None = None) -> list[str]:
+    """Returns the names of the indexes under ``home`` (None: the index home), sorted."""
+    home = index_home() if home is None else home
+    return sorted(path.parent.name for path in home.glob(f"[!.]*/{MANIFEST_FILE}"))
 
 
 def _find(path_or_name: str | Path) -> Path | None:
@@ -77,19 +81,22 @@ def _is_index(folder: Path) -> bool:
 
 def _not_found(path_or_name: str) -> str:
     if os.sep in path_or_name:
-        return f"no index at {path_or_name}: neither {MANIFEST_FILE} nor a Lucene segments file is there"
+        return (
+            f"no index at {path_or_name}: it holds no {MANIFEST_FILE} and no Lucene segments file"
+        )
     known = named_indexes()
     hint = did_you_mean(path_or_name, known) if known else "There are no named indexes yet."
     return (
-        f"no index named {path_or_name!r} in {index_home()}. {hint} Build one with `searchenv index build`; "
-        "if it is one of Pyserini's prebuilt indexes, fetch it with download=True"
+        f"no index named {path_or_name!r} in {index_home()}. {hint} Build one with "
+        "`searchenv index build`; one of Pyserini's prebuilt indexes is fetched with download=True"
     )
 
 
 def _check(asked: str | None, has: str, what: str, folder: Path) -> None:
     if asked is not None and asked != has:
         raise IndexMismatchError(
-            f"the index {folder} has {what} {has!r}, not {asked!r}: ask for {has!r}, or build it again"
+            f"the index {folder} has the {what} {has!r}, not {asked!r}: "
+            f"ask for {has!r}, or build it again"
         )
 
 
@@ -112,13 +119,15 @@ def _open_own(folder: Path, manifest: Manifest) -> LuceneRetriever | Bm25sRetrie
 def _open_foreign(folder: Path, analyzer: str | None) -> LuceneRetriever:
     if analyzer is None:
         logger.warning(
-            "%s has no manifest: assuming that it was built with Anserini's default analyzer for English (%s)",
+            "%s has no manifest: taking Anserini's default analyzer for English (%s) for its own",
             folder,
             Analyzer.PORTER,
         )
         return LuceneRetriever(folder)
     if analyzer not in list(Analyzer):
-        raise IndexMismatchError(f"unknown analyzer {analyzer!r}. {did_you_mean(analyzer, Analyzer)}")
+        raise IndexMismatchError(
+            f"unknown analyzer {analyzer!r}. {did_you_mean(analyzer, Analyzer)}"
+        )
     return LuceneRetriever(folder, analyzer=Analyzer(analyzer))
 
 
@@ -129,5 +138,7 @@ def _download(name: str) -> Path:
         from pyserini.util import download_prebuilt_index
 
     if name not in TF_INDEX_INFO:
-        raise IndexNotFoundError(f"Pyserini has no BM25 index named {name!r}. {did_you_mean(name, TF_INDEX_INFO)}")
+        raise IndexNotFoundError(
+            f"Pyserini has no BM25 index named {name!r}. {did_you_mean(name, TF_INDEX_INFO)}"
+        )
     return Path(download_prebuilt_index(name, verbose=False))

@@ -1,7 +1,7 @@
 """The passages of an index: an Arrow file, mapped into memory, read by row, by id or by title.
 
-A search engine returns rows and scores; the text comes from here. That costs a microsecond a passage, not one Java call, and
-forked workers share the pages.
+A search engine returns rows and scores; the text comes from here. That costs a microsecond a
+passage, not one Java call, and forked workers share the pages.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,14 +43,15 @@ class Passages(Protocol):
         ...
 
     def ids_by_title(self, titles: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """Returns for each title the ids of the passages that have exactly it; unknown titles are left out."""
+        """Returns for each known title the ids of the passages that have exactly it."""
         ...
 
 
 class PassageStore:
     """The passages of an index folder.
 
-    The file is opened at the first use, so a store can be pickled and is safe to hand to forked or spawned workers.
+    The file is opened at the first use, so a store can be pickled and is safe to hand to forked or
+    spawned workers.
 
     Args:
         path: an Arrow file that :class:`PassageWriter` wrote.
@@ -93,13 +94,16 @@ class PassageStore:
         found = {self._read(row).id: row for row in self._rows("id", ids)}
         missing = [id_ for id_ in ids if id_ not in found]
         if missing:
-            raise KeyError(f"no passage with id {missing[0]!r} ({len(missing)} of {len(ids)} ids are unknown)")
+            raise KeyError(
+                f"no passage with id {missing[0]!r} ({len(missing)} of {len(ids)} ids are unknown)"
+            )
         return [self.passage(found[id_]) for id_ in ids]
 
     def ids_by_title(self, titles: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """Returns for each title the ids of the passages that have exactly it, in row order.
 
-        Titles that no passage has are left out. It scans the title column once: ask for many at a time.
+        Titles that no passage has are left out. It scans the title column once: ask for many at a
+        time.
         """
         wanted = list(dict.fromkeys(titles))
         found: dict[str, list[str]] = {}
@@ -115,7 +119,9 @@ class PassageStore:
         return rows
 
     def _column(self, name: str) -> pa.ChunkedArray:
-        return pa.chunked_array([batch.column(name) for batch in self._batches()], pa.large_string())
+        return pa.chunked_array(
+            [batch.column(name) for batch in self._batches()], pa.large_string()
+        )
 
     def _batches(self) -> list[pa.RecordBatch]:
         if self._opened is None:
@@ -125,7 +131,9 @@ class PassageStore:
                 reader = pa.ipc.open_file(pa.memory_map(str(self.path)))
                 batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
             except pa.ArrowInvalid as error:
-                raise IndexMismatchError(f"{self.path} is damaged ({error}): build the index again") from error
+                raise IndexMismatchError(
+                    f"{self.path} is damaged ({error}): build the index again"
+                ) from error
             self._rows_per_batch = batches[0].num_rows if batches else _ROWS_PER_BATCH
             self._opened = batches
         return self._opened
@@ -159,6 +167,8 @@ class PassageWriter:
 
     def _flush(self) -> None:
         if self._pending:
-            columns = [pa.array(values, pa.large_string()) for values in zip(*self._pending, strict=True)]
+            columns = [
+                pa.array(values, pa.large_string()) for values in zip(*self._pending, strict=True)
+            ]
             self._writer.write_batch(pa.record_batch(columns, schema=_SCHEMA))
             self._pending = []

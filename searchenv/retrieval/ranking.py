@@ -1,4 +1,4 @@
-"""What every engine does alike: checks its arguments, cleans queries, turns passages and scores into hits."""
+"""What every engine does alike: check arguments, clean queries, make hits."""
 
 import operator
 from collections.abc import Sequence
@@ -15,11 +15,14 @@ def checked(queries: Sequence[str], k: SupportsIndex) -> tuple[list[str], int]:
     """Returns the queries, cleaned, and k as a plain int.
 
     Raises:
-        TypeError: ``queries`` is one string, or holds something that is not a string, or ``k`` is no integer.
+        TypeError: ``queries`` is one string, or holds something that is not a string, or ``k`` is
+            no integer.
         ValueError: ``k`` is below 1.
     """
     if isinstance(queries, str):
-        raise TypeError(f"queries must be a sequence of strings, got one string: use [{queries[:40]!r}]")
+        raise TypeError(
+            f"queries must be a sequence of strings, got one string: use [{queries[:40]!r}]"
+        )
     number = operator.index(k)
     if number < 1:
         raise ValueError(f"k must be >= 1, got {number}")
@@ -29,8 +32,8 @@ def checked(queries: Sequence[str], k: SupportsIndex) -> tuple[list[str], int]:
 def clean_query(query: str) -> str:
     r"""Returns a query that every engine can take.
 
-    A plain ``str`` of at most ``MAX_QUERY_CHARS`` characters: what is longer is cut. NUL becomes a space and a lone
-    surrogate a question mark; neither is ever part of a word.
+    A plain ``str`` of at most ``MAX_QUERY_CHARS`` characters: what is longer is cut. NUL becomes a
+    space and a lone surrogate a question mark; neither is ever part of a word.
 
     >>> clean_query("Who\x00wrote \ud800 Faust?")
     'Who wrote ? Faust?'
@@ -42,7 +45,7 @@ def clean_query(query: str) -> str:
 
 
 def to_hits(passages: Sequence[Passage], scores: Sequence[float]) -> list[Hit]:
-    """Returns ranked hits from passages that come best first; equal scores are put in the order of ids."""
+    """Returns ranked hits; passages come best first, equal scores are put in the order of ids."""
     if len(set(scores)) < len(scores):
         pairs = sorted(zip(passages, scores, strict=True), key=lambda pair: (-pair[1], pair[0].id))
         passages, scores = [pair[0] for pair in pairs], [pair[1] for pair in pairs]

@@ -1,7 +1,8 @@
 """Passages of a Lucene folder that others built, read from the texts that Lucene stored.
 
-Anserini keeps the source record in the field ``raw`` (``-storeRaw``) or the indexed text in ``contents``
-(``-storeContents``). Each read is a call into Java: fine for the hits of a search, slow for a whole corpus.
+Anserini keeps the source record in the field ``raw`` (``-storeRaw``) or the indexed text in
+``contents`` (``-storeContents``). Each read is a call into Java: fine for the hits of a search,
+slow for a whole corpus.
 """
 
 import json
@@ -46,10 +47,13 @@ class StoredPassages:
         if docid is None or (raw is None and contents is None):
             missing = "id" if docid is None else "text (neither raw nor contents)"
             raise IndexMismatchError(
-                f"the Lucene index {self._folder} stores no {missing} with its documents, so hits would be empty. "
-                "Build it again from its corpus with `searchenv index build`, or with Pyserini's -storeRaw"
+                f"the Lucene index {self._folder} stores no {missing} with its documents, so hits "
+                "would be empty. Build it again from its corpus with `searchenv index build`, or "
+                "with Pyserini's -storeRaw"
             )
-        return _parse_raw(docid, raw) if raw is not None else Passage(docid, *split_contents(contents))
+        return (
+            _parse_raw(docid, raw) if raw is not None else Passage(docid, *split_contents(contents))
+        )
 
     def batches(self) -> Iterator[list[Passage]]:
         """Yields all documents in order, some thousands at a time."""
@@ -68,7 +72,7 @@ class StoredPassages:
         return [self.passage(row) for row in rows]
 
     def ids_by_title(self, titles: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """Returns for each title the ids of the passages that have exactly it; reads every document once."""
+        """Returns for each title the ids of the passages that have exactly it; reads all."""
         found: dict[str, list[str]] = {title: [] for title in titles}
         for batch in self.batches():
             for passage in batch:
@@ -78,9 +82,10 @@ class StoredPassages:
 
 
 def split_contents(contents: str) -> tuple[str, str]:
-    r"""Returns title and text of one string: the first line is the title, when there is a second one.
+    r"""Returns title and text of one string: the first of several lines is the title.
 
-    Quotation marks round the title, as in the Wikipedia corpora of Search-R1 and DPR, are taken off.
+    Quotation marks round the title, as in the Wikipedia corpora of Search-R1 and DPR, are taken
+    off.
 
     >>> split_contents('"Faust"\nFaust is a play by Goethe.')
     ('Faust', 'Faust is a play by Goethe.')

@@ -9,10 +9,13 @@ WORDS_PORTER = "words-porter"
 
 _WORD = re.compile(r"(?u)\b\w\w+\b")
 # the stop words of Lucene's English analyzer, so that both engines leave out the same
-_STOP_WORDS = frozenset(
-    "a an and are as at be but by for if in into is it no not of on or such that the their then there these they "
-    "this to was will with".split()
-)
+# fmt: off
+_STOP_WORDS = frozenset([
+    "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it",
+    "no", "not", "of", "on", "or", "such", "that", "the", "their", "then", "there", "these",
+    "they", "this", "to", "was", "will", "with",
+])
+# fmt: on
 _CACHED_WORDS = 1 << 17
 
 
@@ -26,7 +29,7 @@ class WordAnalyzer:
     def __init__(self) -> None:
         import Stemmer
 
-        stemmer = Stemmer.Stemmer("porter", 0)  # no cache of its own: the lru_cache below is the cache
+        stemmer = Stemmer.Stemmer("porter", 0)  # 0: no cache of its own, lru_cache is faster
         self._stem = lru_cache(_CACHED_WORDS)(stemmer.stemWord)
 
     def terms(self, text: str) -> list[str]:
