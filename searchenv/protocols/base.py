@@ -52,10 +52,12 @@ _HIDDEN = re.compile(
 # "<" with all characters that a Unicode normal form turns into it, unless a number follows; "["
 # likewise, where it opens a word without small Latin letters or a known lower-case token.
 _MARKUP = re.compile(
-    r"""[<＜﹤≮](?!\ ?\d+(?:[\s.,;:)%]|$))
-    | [\[［﹇](?=[^\s\[\]［］﹈a-z]{1,32}[\]］﹈])(?![\W\d]{1,32}[\]］﹈])
-    | [\[［﹇](?=[/|｜]|gMASK|sMASK|[se]op\]|unused\d|extra_id|e~)
-    | [\]］﹈](?=~)""",
+    r"""[<＜﹤≮\[［﹇\]］﹈](?:  # one set of characters first: sre then skips plain text fast
+      (?<=[<＜﹤≮])(?!\ ?\d+(?:[\s.,;:)%]|$))
+    | (?<=[\[［﹇])(?=[^\s\[\]［］﹇﹈a-z]{1,32}[\]］﹈])(?![\W\d]{1,32}[\]］﹈])
+    | (?<=[\[［﹇])(?=[/|｜]|gMASK|sMASK|[se]op\]|unused\d|extra_id|e~)
+    | (?<=[\]］﹈])(?=~)
+    )""",
     re.VERBOSE,
 )
 _LOOK_ALIKES = "＜﹤≮［﹇］﹈"
@@ -127,11 +129,14 @@ def neutralise(text: str) -> str:
     """
     if not text.isprintable() or "  " in text:
         text = " ".join(_HIDDEN.sub("", text).split())
-    if "<" in text or "[" in text or "]" in text:
-        suspicious = True
-    else:
-        suspicious = not text.isascii() and any(mark in text for mark in _LOOK_ALIKES)
-    return (_MARKUP.sub("‹", text) if suspicious else text).strip()
+    if (
+        "<" in text
+        or "[" in text
+        or "]" in text
+        or (not text.isascii() and any(map(text.__contains__, _LOOK_ALIKES)))
+    ):
+        text = _MARKUP.sub("‹", text)
+    return text.strip()
 
 
 def parse_tags(
