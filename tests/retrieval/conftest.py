@@ -1,0 +1,34 @@
+"""Small real indexes, built once for each engine."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from searchenv.indexing import build_index
+from searchenv.types import Passage
+
+ENGINES = ("lucene", "bm25s")
+
+Build = Callable[[str, Sequence[Passage]], Path]
+
+
+@pytest.fixture(scope="session")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Builds an index of passages with an engine, once, and returns its folder."""
+    built: dict[tuple[str, tuple[Passage, ...]], Path] = {}
+
+    def build_once(engine: str, passages: Sequence[Passage]) -> Path:
+        key = (engine, tuple(passages))
+        if key not in built:
+            built[key] = tmp_path_factory.mktemp("index") / engine
+            build_index(passages, built[key], engine=engine)
+        return built[key]
+
+    return build_once
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name

@@ -1,0 +1,174 @@
+"""What every retriever must do. A new one adds itself to ``make_retriever`` and inherits all of it."""
+
+import pickle
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from searchenv.retrieval import Retriever, open_index
+from searchenv.types import Hit, Passage
+
+# Lengths 2, 3 and 1, mean 2; "alpha" is in two of three: idf = ln(1 + (3 - 2 + 0.5) / (2 + 0.5)) = ln 1.6
+GREEK = (
+    Passage("g2", "", "alpha beta"),
+    Passage("g1", "", "alpha alpha gamma"),
+    Passage("g3", "", "delta"),
+)
+# ids in an order that is neither that of the rows nor that of the numbers
+TWINS = tuple(Passage(f"t{(7 * i) % 40}", "Twin", "the same words") for i in range(40))
+PLACES = (
+    Passage("p1", "Dunmarrow", "Dunmarrow is a town on the river Issel."),
+    Passage("p2", "Issel", "The Issel is a river.\nIt ends in the sea."),
+    Passage("p3", "", "Ünïcödé 😀 naïve café"),
+)
+
+MakeRetriever = Callable[[Sequence[Passage]], Retriever]
+
+
+@pytest.fixture
+def make_retriever(engine: str, build: Callable[[str, Sequence[Passage]], Path]) -> MakeRetriever:
+    return lambda passages: open_index(build(engine, passages))
+
+
+def ids(hits: Sequence[Hit]) -> list[str]:
+    return [hit.passage.id for hit in hits]
+
+
+def test_search_scores_by_hand(make_retriever: MakeRetriever) -> None:
+    (hits,) = make_retriever(GREEK).search(["Alpha?"], 10)
+    assert ids(hits) == ["g1", "g2"]
+    # tf / (tf + k1 * (1 - b + b * length / mean)) * idf with k1 = 0.9, b = 0.4
+    assert hits[0].score == pytest.approx(2 / (2 + 0.9 * (0.6 + 0.4 * 3 / 2)) * 0.470003629, abs=1e-6)
+    assert hits[1].score == pytest.approx(1 / (1 + 0.9 * (0.6 + 0.4 * 2 / 2)) * 0.470003629, abs=1e-6)
+    assert [hit.rank for hit in hits] == [1, 2]
+
+
+def test_search_repeated_word_counts_twice(make_retriever: MakeRetriever) -> None:
+    once, twice = make_retriever(GREEK).search(["beta", "beta beta"], 1)
+    assert twice[0].score == pytest.approx(2 * once[0].score, rel=1e-6)
+
+
+def test_search_returns_whole_passages(make_retriever: MakeRetriever) -> None:
+    (hits,) = make_retriever(PLACES).search(["sea"], 3)
+    assert hits == [Hit(PLACES[1], hits[0].score, 1)]
+    assert isinstance(hits[0].score, float)
+
+
+def test_search_matches_title_and_unicode(make_retriever: MakeRetriever) -> None:
+    found = make_retriever(PLACES).search(["DUNMARROW", "ünïcödé", "CAFÉ"], 3)
+    assert [ids(hits) for hits in found] == [["p1"], ["p3"], ["p3"]]
+
+
+@pytest.mark.parametrize("k", [1, 2, 10, 11, 39, 40, 41, 1000])
+def test_search_ties_are_ordered_by_id_also_at_the_cut(
+    make_retriever: MakeRetriever, k: int
+) -> None:
+    (hits,) = make_retriever(TWINS).search(["same words"], k)
+    assert ids(hits) == sorted(passage.id for passage in TWINS)[:k]
+    assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
+
+
+def test_search_is_aligned_with_queries(make_retriever: MakeRetriever) -> None:
+    found = make_retriever(PLACES).search(["sea", "", "town", "sea"], 1)
+    assert [ids(hits) for hits in found] == [["p2"], [], ["p1"], ["p2"]]
+
+
+def test_search_no_queries_gives_no_results(make_retriever: MakeRetriever) -> None:
+    assert make_retriever(PLACES).search([], 5) == []
+
+
+EMPTY = ["", " \t\n", "\x00", "the of and", "?!...", "🦊", "\ud800", "\ufeff", "qqqq"]
+WITH_TOWN = [
+    "town AND (",
+    'text: town^2 OR "',
+    "+town -",
+    "town\x00\x01\x1f\x7f",
+    "\x00town\x00",
+    "\ud800 town \udfff",
+    "town 🦊",
+    "\u202etown\u2028",
+    "town\\",
+    "/town/ [* TO *] {!x}",
+    "town~2",
+    np.str_("town"),
+    " ".join(f"word{i}" for i in range(10_000)) + " town",
+    "town " * 10_000,
+]
+
+
+def test_search_odd_queries_are_words_or_nothing(make_retriever: MakeRetriever) -> None:
+    retriever = make_retriever(PLACES)
+    found = retriever.search([*EMPTY, *WITH_TOWN], 3)
+    assert [ids(hits) for hits in found] == [[]] * len(EMPTY) + [["p1"]] * len(WITH_TOWN)
+    alone = [retriever.search([query], 3)[0] for query in [*EMPTY, *WITH_TOWN]]
+    assert found == alone  # no query changes another one of its batch
+
+
+def test_search_reads_a_query_up_to_its_limit(make_retriever: MakeRetriever) -> None:
+    inside, beyond = "x" * 99_994 + " town", "x" * 99_996 + " town"
+    found = make_retriever(PLACES).search([inside, beyond], 1)
+    assert [ids(hits) for hits in found] == [["p1"], []]
+
+
+@pytest.mark.parametrize("k", [0, -1, np.int64(0)])
+def test_search_k_below_one_is_an_error(make_retriever: MakeRetriever, k: int) -> None:
+    with pytest.raises(ValueError, match="k must be >= 1, got"):
+        make_retriever(PLACES).search(["town"], k)
+
+
+def test_search_k_takes_any_integer(make_retriever: MakeRetriever) -> None:
+    retriever = make_retriever(PLACES)
+    for k in (np.int64(2), np.int32(2), 2**70):
+        assert ids(retriever.search(["river"], k)[0]) == ["p1", "p2"]
+
+
+@pytest.mark.parametrize("query", [None, 3, b"town", ["town"]])
+def test_search_query_of_another_type_is_an_error(
+    make_retriever: MakeRetriever, query: object
+) -> None:
+    with pytest.raises(TypeError, match="a query must be a str, got"):
+        make_retriever(PLACES).search(["town", query], 1)  # type: ignore[list-item]
+
+
+def test_search_one_string_is_an_error(make_retriever: MakeRetriever) -> None:
+    with pytest.raises(TypeError, match="queries must be a sequence of strings"):
+        make_retriever(PLACES).search("town", 1)
+
+
+def test_retriever_fulfils_the_protocol(make_retriever: MakeRetriever) -> None:
+    retriever = make_retriever(PLACES)
+    assert isinstance(retriever, Retriever)
+    assert retriever.fingerprint == make_retriever(PLACES).fingerprint
+    assert retriever.fingerprint != make_retriever(GREEK).fingerprint
+
+
+def test_retriever_can_be_pickled_before_and_after_a_search(make_retriever: MakeRetriever) -> None:
+    retriever = make_retriever(PLACES)
+    before = pickle.loads(pickle.dumps(retriever))
+    hits = retriever.search(["town"], 1)
+    after = pickle.loads(pickle.dumps(retriever))
+    assert before.search(["town"], 1) == after.search(["town"], 1) == hits
+    assert before.fingerprint == after.fingerprint == retriever.fingerprint
+
+
+def test_search_from_many_threads_is_right(make_retriever: MakeRetriever) -> None:
+    retriever = make_retriever(PLACES)
+    queries = ["town", "sea", "café", "river"]
+    expected = retriever.search(queries, 2)
+    wrong: list[object] = []
+
+    def work() -> None:
+        for _ in range(50):
+            found = retriever.search(queries, 2)
+            if found != expected:
+                wrong.append(found)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
