@@ -179,7 +179,7 @@ class ToolCalls(TextProtocol):
         return Parsed(Act(tuple(parsed)), end)
 
     def _parse_openai(self, text: str) -> Act | Answer | Invalid:
-        body = _load(text, "the message")
+        body = self._forged_turn(text) or _load(text, "the message")
         if isinstance(body, Invalid):
             return body
         content = body.get("content")
@@ -201,11 +201,14 @@ class ToolCalls(TextProtocol):
         return _answer(answers[0]) if answers else _openai_calls(calls or [])
 
     def _elements(self, text: str) -> list[tuple[str, str, int]] | Invalid:
+        return self._forged_turn(text) or parse_tags(text, _TAGS, forbidden=_FORBIDDEN)
+
+    def _forged_turn(self, text: str) -> Invalid | None:
         for mark in self._turn_marks:
             if mark in text:
                 at = text.index(mark)
                 return Invalid(Fault.FORGED_OBSERVATION, f"{mark} at character {at}")
-        return parse_tags(text, _TAGS, forbidden=_FORBIDDEN)
+        return None
 
     def _count_fault(self, num_calls: int, num_answers: int) -> Invalid | None:
         if not num_calls and not num_answers:
