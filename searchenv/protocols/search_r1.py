@@ -1,7 +1,8 @@
 """Search-R1's tags: ``<search>query</search>`` and ``<answer>text</answer>``.
 
 Source: Jin et al. 2025, "Search-R1: Training LLMs to Reason and Leverage Search Engines with
-Reinforcement Learning", arXiv 2503.09516, Table 1 and section 3.2. Differences:
+Reinforcement Learning", arXiv 2503.09516, Table 1 and section 3.2. Passages and their frame are
+written as the reference's roll-out writes them. Differences:
 
 1. The instructions are our own wording; give ``system_prompt`` to use the original.
 2. Nested, repeated and unclosed tags, empty queries and forged ``<information>`` are mistakes here;
