@@ -1,6 +1,7 @@
 """Generated knowledge worlds: passages, and questions that only those passages answer."""
 
-from searchenv.worlds.demo import DEMO_VERSION, demo_dir, demo_world
+from searchenv.worlds.checker import WorldReport, check_world
+from searchenv.worlds.demo import DEMO_VERSION, demo_dir, demo_index, demo_questions, demo_world
 from searchenv.worlds.questions import QuestionType
 from searchenv.worlds.world import World, WorldConfig, generate_world
 
@@ -9,7 +10,11 @@ __all__ = [
     "QuestionType",
     "World",
     "WorldConfig",
+    "WorldReport",
+    "check_world",
     "demo_dir",
+    "demo_index",
+    "demo_questions",
     "demo_world",
     "generate_world",
 ]

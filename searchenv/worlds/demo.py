@@ -27,7 +27,7 @@ DEMO_VERSION = "demo-v1"
 
 DEMO_CONFIG = WorldConfig(seed=2026, entities=2000, train=300, dev=100, test=100)
 
-DEMO_HASH = "ed7d1bf2ba8bd29bc6ce35f61756b8d28892a4fb71b40de455e7d6c29bf721a2"
+DEMO_HASH = "df40ff306853a0a90b909c052a114489f5a61395a4fa1ebbd2d59973c1c05159"
 """``demo_world().content_hash``, frozen."""
 
 _CORPUS = "corpus.jsonl"
@@ -42,8 +42,8 @@ def demo_world() -> World:
 def demo_dir() -> Path:
     """Returns the folder that holds the demo world as files, writing it on first use.
 
-    The folder is ``$SEARCHENV_HOME/worlds/demo-v1`` (``SEARCHENV_HOME`` is ``~/.cache/searchenv`` by
-    default) and holds ``corpus.jsonl`` and ``questions.jsonl``. What is there is verified by its
+    The folder is ``$SEARCHENV_HOME/worlds/demo-v1`` (``SEARCHENV_HOME`` is ``~/.cache/searchenv``
+    by default) and holds ``corpus.jsonl`` and ``questions.jsonl``. What is there is verified by its
     content hash and written again if it differs. Each file appears whole or not at all, and all
     writers write the same, so any number of processes may call this at once.
 
@@ -57,7 +57,7 @@ def demo_dir() -> Path:
 
 
 def demo_questions() -> tuple[Question, ...]:
-    """Returns the questions of all splits of the demo world; ``metadata["split"]`` tells them apart."""
+    """Returns the questions of all splits of the demo world."""
     return read_questions(demo_dir() / _QUESTIONS)
 
 
@@ -80,8 +80,8 @@ def _write(folder: Path) -> None:
     if world.content_hash != DEMO_HASH:
         raise CorpusError(
             f"expected the world {DEMO_VERSION} to have the hash {DEMO_HASH}, generated "
-            f"{world.content_hash}: the generator was changed. Install searchenv again, or give the "
-            "changed world a new DEMO_VERSION and DEMO_HASH"
+            f"{world.content_hash}: the generator was changed. Install searchenv again, or give "
+            "the changed world a new DEMO_VERSION and DEMO_HASH"
         )
     folder.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(passage._asdict(), ensure_ascii=False) + "\n" for passage in world.passages]

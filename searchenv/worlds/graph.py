@@ -8,8 +8,9 @@ from searchenv.worlds.schema import Kind
 
 __all__ = ["Entity", "Fact", "Graph"]
 
+
 class Entity(NamedTuple):
-    """A node of the graph. ``key`` is unique; ``name`` may be shared by entities whose titles differ."""
+    """A node of the graph. ``key`` is unique; entities with different titles may share a name."""
 
     key: int
     kind: Kind
@@ -30,6 +31,8 @@ class Graph:
     """Entities and facts, with the look-ups that questions need."""
 
     entities: list[Entity] = field(default_factory=list)
+    kinds: dict[Kind, list[Entity]] = field(default_factory=lambda: defaultdict(list))
+    """The entities of each kind, in the order of their making."""
     facts: list[Fact] = field(default_factory=list)
     titles: dict[Entity, str] = field(default_factory=dict)
     """The entity's name, with a qualifier in brackets where several share it."""
@@ -59,7 +62,3 @@ class Graph:
             return ""
         target = facts[0].object
         return target.name if isinstance(target, Entity) else target
-
-    def of(self, kind: Kind) -> list[Entity]:
-        """Returns all entities of a kind, in the order of their making."""
-        return [entity for entity in self.entities if entity.kind is kind]

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from searchenv.types import Passage
 from searchenv.worlds.graph import Entity, Fact, Graph
-from searchenv.worlds.schema import INTROS, NOISE, PRONOUNS, RELATIONS, SENTENCES, Kind
+from searchenv.worlds.schema import RELATIONS, Kind
+from searchenv.worlds.sentences import INTROS, NOISE, PRONOUNS, SENTENCES
 from searchenv.worlds.stream import Stream
 
 __all__ = ["BACK", "Library", "name_in_text", "pronouns", "write_passages"]
@@ -31,7 +32,7 @@ class Library:
 
 
 def name_in_text(graph: Graph, entity: Entity) -> str:
-    """Returns what other passages call the entity; people who share a name are told apart by occupation."""
+    """Returns what others call the entity: its name, with the occupation where people share it."""
     if entity.kind is Kind.PERSON and graph.titles[entity] != entity.name:
         return f"the {graph.text(entity, 'occupation').split(' ', 1)[1]} {entity.name}"
     return entity.name
@@ -43,10 +44,12 @@ def pronouns(kind: Kind, feminine: bool) -> tuple[str, ...]:
 
 
 def write_passages(graph: Graph, seed: int) -> Library:
-    """Returns the passages in the order of ``graph.entities``; passage ids count from ``p00000``."""
+    """Returns the passages in the order of ``graph.entities``; ids count from ``p00000``."""
     library = Library()
     stream = Stream(seed, "passages")
-    slots: dict[Entity, dict[str, list[Fact]]] = {entity: defaultdict(list) for entity in graph.entities}
+    slots: dict[Entity, dict[str, list[Fact]]] = {
+        entity: defaultdict(list) for entity in graph.entities
+    }
     for fact in graph.facts:
         if isinstance(fact.object, Entity) and stream.chance(RELATIONS[fact.relation].back):
             library.source[fact] = fact.object
@@ -85,7 +88,11 @@ class _Writer:
         return " ".join(sentences)
 
     def _intro(self) -> str:
-        fitting = [template for template in INTROS[self.entity.kind] if _slots(template) <= self.pending.keys()]
+        fitting = [
+            template
+            for template in INTROS[self.entity.kind]
+            if _slots(template) <= self.pending.keys()
+        ]
         if self.entity.kind is Kind.PERSON:
             verb = " was " if "died_on" in self.pending else " is "
             fitting = [template for template in fitting if verb in template]
@@ -104,7 +111,7 @@ class _Writer:
         return template.format(**words)
 
     def _subject(self) -> str:
-        if self.stream.chance(0.7):
+        if self.stream.chance(0.75):
             return self.stream.pick(pronouns(self.entity.kind, self.entity.feminine))
         if self.entity.kind is Kind.PERSON and self.stream.chance(0.6):
             return self.entity.name.split()[-1]

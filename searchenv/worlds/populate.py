@@ -1,7 +1,7 @@
 """Fills a knowledge graph with entities and facts that fit together.
 
-Families span four generations, careers lie inside lives, and cities lie in countries, so that a passage reads
-sensibly and a date or a surname alone does not give an answer away.
+Families span four generations, careers lie inside lives, and people mostly stay in their country,
+so that a passage reads sensibly and much in it looks alike.
 """
 
 from collections import defaultdict
@@ -31,7 +31,7 @@ SHARES: dict[Kind, int] = {
 """Entities of each kind in a thousand."""
 
 _PRESENT = 2024
-_GENERATIONS = ((1868, 1886), (1896, 1914), (1924, 1944), (1954, 1982))
+_GENERATIONS = ((1876, 1892), (1904, 1920), (1930, 1948), (1958, 1984))
 
 
 class _Life(NamedTuple):
@@ -45,13 +45,17 @@ class _Life(NamedTuple):
     home: Entity
 
 
-def build_graph(size: int, *, lookalikes: float, same_names: float, aliases: float, seed: int) -> Graph:
+def build_graph(
+    size: int, *, lookalikes: float, same_names: float, aliases: float, seed: int
+) -> Graph:
     """Returns a graph of about ``size`` entities; see ``WorldConfig`` for the knobs."""
     return _Builder(size, lookalikes, same_names, aliases, seed).build()
 
 
 class _Builder:
-    def __init__(self, size: int, lookalikes: float, same_names: float, aliases: float, seed: int) -> None:
+    def __init__(
+        self, size: int, lookalikes: float, same_names: float, aliases: float, seed: int
+    ) -> None:
         self.graph = Graph()
         self.counts = {kind: max(4, size * share // 1000) for kind, share in SHARES.items()}
         self.namer = Namer(Stream(seed, "names"), lookalikes)
@@ -60,8 +64,12 @@ class _Builder:
         self.aliases = aliases
         self.culture: dict[Entity, Culture] = {}
         self.cities: dict[Entity, list[Entity]] = {}
-        self.companies: dict[str, list[Entity]] = {trade: [] for trade in COMPANY_TRADES.values()}
+        self.companies: dict[str, list[tuple[int, Entity]]] = {
+            trade: [] for trade in COMPANY_TRADES.values()
+        }
         self.lives: list[_Life] = []
+        self.workers: dict[str, list[_Life]] = {trade: [] for trade in OCCUPATIONS}
+        self.namesakes: dict[str, list[_Life]] = defaultdict(list)
 
     def build(self) -> Graph:
         self._countries()
@@ -78,10 +86,11 @@ class _Builder:
     def _new(self, kind: Kind, name: str, feminine: bool = False) -> Entity:
         entity = Entity(len(self.graph.entities), kind, name, feminine)
         self.graph.entities.append(entity)
+        self.graph.kinds[kind].append(entity)
         return entity
 
     def _named(self, kind: Kind, country: Entity | None = None, trade: str = "") -> Entity:
-        country = country or self.draw.pick(self.graph.of(Kind.COUNTRY))
+        country = country or self.draw.pick(self.graph.kinds[Kind.COUNTRY])
         return self._new(kind, self.namer.name(kind, self.culture[country], trade))
 
     # places
@@ -97,7 +106,7 @@ class _Builder:
             self.graph.add(country, "language", self.namer.coin(culture, ("ish", "ese", "ian")))
 
     def _cities(self) -> None:
-        countries = self.graph.of(Kind.COUNTRY)
+        countries = self.graph.kinds[Kind.COUNTRY]
         for i in range(self.counts[Kind.CITY]):
             country = countries[i] if i < len(countries) else self.draw.pick(countries)
             city = self._named(Kind.CITY, country)
@@ -117,7 +126,7 @@ class _Builder:
 
     def _universities(self) -> None:
         for _ in range(self.counts[Kind.UNIVERSITY]):
-            country = self.draw.pick(self.graph.of(Kind.COUNTRY))
+            country = self.draw.pick(self.graph.kinds[Kind.COUNTRY])
             university = self._named(Kind.UNIVERSITY, country)
             self.graph.add(university, "campus_in", self.draw.pick(self.cities[country]))
             self.graph.add(university, "established_in", str(self.draw.between(1720, 1890)))
@@ -142,9 +151,9 @@ class _Builder:
             father, mother = parents
             home, family = father.home, father.family
             first = max(father.born, mother.born) + 19
-            born = self.draw.between(first, first + 18)
+            born = self.draw.between(first, min(first + 14, father.last, mother.last))
         else:
-            home = self.draw.pick(self.graph.of(Kind.COUNTRY))
+            home = self.draw.pick(self.graph.kinds[Kind.COUNTRY])
             culture = self.culture[home]
             family = self.namer.coin(culture, culture.surnames)
             born = self.draw.between(*span)
@@ -156,6 +165,8 @@ class _Builder:
             self.graph.add(person, "father", parents[0].person)
             self.graph.add(person, "mother", parents[1].person)
         self.lives.append(life)
+        self.workers[trade].append(life)
+        self.namesakes[name].append(life)
         return life
 
     def _trade(self) -> str:
@@ -166,20 +177,23 @@ class _Builder:
             ticket -= share
         raise AssertionError("the shares of the occupations do not add up")
 
-    def _person_name(self, home: Entity, family: str, feminine: bool, trade: str, *, founder: bool) -> str:
+    def _person_name(
+        self, home: Entity, family: str, feminine: bool, trade: str, *, founder: bool
+    ) -> str:
         if self.draw.chance(self.same_names):
             namesakes = [
                 life.person.name
                 for life in self.lives
                 if life.person.feminine == feminine and (founder or life.family == family)
             ]
-            free = [name for name in namesakes if trade not in self._trades_of(name)]
+            free = [
+                name
+                for name in namesakes
+                if trade not in {life.trade for life in self.namesakes[name]}
+            ]
             if free:
                 return self.draw.pick(free)
         return self.namer.person(self.culture[home], feminine, family)
-
-    def _trades_of(self, name: str) -> list[str]:
-        return [life.trade for life in self.lives if life.person.name == name]
 
     def _life(self, person: Entity, born: int, trade: str, family: str, home: Entity) -> _Life:
         add, draw = self.graph.add, self.draw
@@ -192,7 +206,7 @@ class _Builder:
             add(person, "died_on", self._date(died))
             add(person, "died_in", self._city(home, abroad=0.35))
         if draw.chance(0.6):
-            add(person, "educated_at", draw.pick(self.graph.of(Kind.UNIVERSITY)))
+            add(person, "educated_at", draw.pick(self.graph.kinds[Kind.UNIVERSITY]))
         if draw.chance(self.aliases):
             self._alias(person, home)
         return _Life(person, born, min(died, _PRESENT), trade, family, home)
@@ -202,10 +216,10 @@ class _Builder:
         culture = self.culture[home]
         given, *_, surname = person.name.split()
         if self.draw.chance(0.5):
-            given = self.namer.coin(culture, culture.feminine if person.feminine else culture.masculine)
+            given = self.namer.given(culture, person.feminine)
         if self.draw.chance(0.5) or given == person.name.split()[0]:
             surname = self.namer.coin(culture, culture.surnames)
-        if self.namer.reserve(f"{given} {surname}", Kind.PERSON):
+        if self.namer.reserve(f"{given} {surname}"):
             self.graph.add(person, "alias", f"{given} {surname}")
 
     def _date(self, year: int) -> str:
@@ -213,15 +227,16 @@ class _Builder:
 
     def _city(self, home: Entity, abroad: float) -> Entity:
         if self.draw.chance(abroad):
-            return self.draw.pick(self.graph.of(Kind.CITY))
+            return self.draw.pick(self.graph.kinds[Kind.CITY])
         return self.draw.pick(self.cities[home])
 
     def _couples(self, generation: list[_Life]) -> list[tuple[_Life, _Life]]:
-        women = [life for life in generation if life.person.feminine]
-        men = [life for life in generation if not life.person.feminine]
+        by_age = sorted(generation, key=lambda life: life.born)
+        women = [life for life in by_age if life.person.feminine]
+        men = [life for life in by_age if not life.person.feminine]
         couples = []
-        for husband, wife in zip(men, self.draw.sample(women, len(women)), strict=False):
-            if husband.family != wife.family and abs(husband.born - wife.born) < 20:
+        for husband, wife in zip(men, women, strict=False):
+            if husband.family != wife.family and abs(husband.born - wife.born) < 12:
                 self.graph.add(husband.person, "spouse", wife.person)
                 couples.append((husband, wife))
         return couples
@@ -230,8 +245,8 @@ class _Builder:
         """Returns up to ``k`` people of a trade who were between 20 and 75 in all these years."""
         able = [
             life
-            for life in self.lives
-            if life.trade == trade and life.born + 20 <= first and last <= min(life.last, life.born + 75)
+            for life in self.workers[trade]
+            if life.born + 20 <= first and last <= min(life.last, life.born + 75)
         ]
         return self.draw.sample(able, k)
 
@@ -243,7 +258,7 @@ class _Builder:
             (Kind.BUILDING, "designed_by", "stands_in"),
         ):
             for _ in range(self.counts[kind]):
-                country = self.draw.pick(self.graph.of(Kind.COUNTRY))
+                country = self.draw.pick(self.graph.kinds[Kind.COUNTRY])
                 thing = self._named(kind, country)
                 self.graph.add(thing, place, self.draw.pick(self.cities[country]))
                 year = _PRESENT if kind is Kind.CLUB else self.draw.between(1895, 2020)
@@ -261,38 +276,39 @@ class _Builder:
     def _companies(self) -> None:
         for i in range(self.counts[Kind.COMPANY]):
             word, trade = list(COMPANY_TRADES.items())[i % len(COMPANY_TRADES)]
-            country = self.draw.pick(self.graph.of(Kind.COUNTRY))
+            country = self.draw.pick(self.graph.kinds[Kind.COUNTRY])
             company = self._named(Kind.COMPANY, country, word)
-            self.companies[trade].append(company)
             self.graph.add(company, "trade", trade)
             self.graph.add(company, "based_in", self._city(country, abroad=0.1))
-            year = self.draw.between(1895, 1960)
+            year = self.draw.between(1898, 1950)
+            self.companies[trade].append((year, company))
             self.graph.add(company, "founded_in", str(year))
             for life in self._working("an entrepreneur", year, year):
                 self.graph.add(company, "founded_by", life.person)
 
-    def _company(self, trade: str) -> Entity:
-        return self.draw.pick(self.companies[trade])
+    def _credit(self, work: Entity, relation: str, trade: str, year: int) -> None:
+        """Adds a company that existed in that year, if there is one."""
+        old = [company for founded, company in self.companies[trade] if founded <= year]
+        if old:
+            self.graph.add(work, relation, self.draw.pick(old))
 
     # works
 
     def _year_of(self, life: _Life) -> int:
-        return self.draw.between(life.born + 22, max(life.born + 23, min(life.last, life.born + 65)))
-
-    def _makers(self, trade: str) -> list[_Life]:
-        return [life for life in self.lives if life.trade == trade]
+        return self.draw.between(life.born + 24, min(life.last, life.born + 65))
 
     def _books(self) -> None:
         for _ in range(self.counts[Kind.BOOK]):
-            author = self.draw.pick(self._makers("a novelist") or self.lives)
+            author = self.draw.pick(self.workers["a novelist"] or self.lives)
             book = self._named(Kind.BOOK, author.home)
             self.graph.add(book, "written_by", author.person)
-            self.graph.add(book, "published_in", str(self._year_of(author)))
-            self.graph.add(book, "published_by", self._company("a publishing house"))
+            year = self._year_of(author)
+            self.graph.add(book, "published_in", str(year))
+            self._credit(book, "published_by", "a publishing house", year)
 
     def _films(self) -> None:
         for _ in range(self.counts[Kind.FILM]):
-            director = self.draw.pick(self._makers("a film director") or self.lives)
+            director = self.draw.pick(self.workers["a film director"] or self.lives)
             year = self._year_of(director)
             novel = self._novel_before(year) if self.draw.chance(0.25) else None
             if novel and self.draw.chance(self.same_names * 4):
@@ -301,7 +317,7 @@ class _Builder:
                 film = self._named(Kind.FILM, director.home)
             self.graph.add(film, "directed_by", director.person)
             self.graph.add(film, "released_in", str(year))
-            self.graph.add(film, "produced_by", self._company("a film studio"))
+            self._credit(film, "produced_by", "a film studio", year)
             if novel:
                 self.graph.add(film, "based_on", novel)
             for life in self._working("a composer", year, year):
@@ -312,16 +328,17 @@ class _Builder:
     def _novel_before(self, year: int) -> Entity | None:
         novels = [
             novel
-            for novel in self.graph.of(Kind.BOOK)
-            if int(self.graph.text(novel, "published_in")) <= year and not self.graph.into(novel, "based_on")
+            for novel in self.graph.kinds[Kind.BOOK]
+            if int(self.graph.text(novel, "published_in")) <= year
+            and not self.graph.into(novel, "based_on")
         ]
         return self.draw.pick(novels) if novels else None
 
     def _bands_and_songs(self) -> None:
         bands = []
         for _ in range(self.counts[Kind.BAND]):
-            first = self.draw.pick(self._makers("a musician") or self.lives)
-            year = self.draw.between(first.born + 20, first.born + 35)
+            first = self.draw.pick(self.workers["a musician"] or self.lives)
+            year = self.draw.between(first.born + 20, first.born + 32)
             band = self._named(Kind.BAND, first.home)
             others = self._working("a musician", year, year, k=self.draw.between(2, 4))
             members = [first, *(life for life in others if life is not first)]
@@ -329,12 +346,12 @@ class _Builder:
                 self.graph.add(band, "members", life.person)
             self.graph.add(band, "formed_in", self._city(first.home, abroad=0.2))
             self.graph.add(band, "formed_year", str(year))
-            self.graph.add(band, "label", self._company("a record label"))
+            self._credit(band, "label", "a record label", year)
             bands.append((band, year))
         for _ in range(self.counts[Kind.SONG]):
             band, year = self.draw.pick(bands)
             song = self._named(Kind.SONG)
-            issued = year + self.draw.between(0, 15)
+            issued = min(_PRESENT, year + self.draw.between(0, 15))
             self.graph.add(song, "performed_by", band)
             self.graph.add(song, "issued_in", str(issued))
             for life in self._working("a musician", issued, issued):
@@ -346,7 +363,9 @@ class _Builder:
             groups[entity.name.casefold()].append(entity)
         for entity in self.graph.entities:
             shared = len(groups[entity.name.casefold()]) > 1
-            self.graph.titles[entity] = f"{entity.name} ({self._qualifier(entity)})" if shared else entity.name
+            self.graph.titles[entity] = (
+                f"{entity.name} ({self._qualifier(entity)})" if shared else entity.name
+            )
 
     def _qualifier(self, entity: Entity) -> str:
         if entity.kind is Kind.PERSON:

@@ -1,7 +1,7 @@
 """A random stream that is the same on every machine and every Python version.
 
-Only ``Random.seed(int)`` and ``Random.getrandbits`` are used: their output is fixed by the Mersenne Twister,
-while ``choice``, ``sample`` and ``shuffle`` have changed between Python versions.
+Only ``Random.seed(int)`` and ``Random.getrandbits`` are used: their output is that of the Mersenne
+Twister, while ``choice``, ``sample`` and ``shuffle`` may change between Python versions.
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ class Stream:
         return items[self.below(len(items))]
 
     def sample(self, items: Sequence[T], k: int) -> list[T]:
-        """Returns ``k`` different positions of ``items`` (all of them if there are fewer), in random order."""
+        """Returns ``k`` of the items, all if there are fewer, in random order, none twice."""
         pool = list(items)
         k = min(k, len(pool))
         for i in range(k):

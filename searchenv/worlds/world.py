@@ -30,8 +30,8 @@ class WorldConfig:
     distractors: float = 0.3
     """The share of names that borrow a word from another name of the same kind, from 0 to 1."""
     same_names: float = 0.03
-    """The share of people who share their whole name with another; films take the names of novels four times
-    as often. From 0 to 0.25."""
+    """The share of people who are given the whole name of another, from 0 to 0.25; films that
+    follow a novel take its name four times as often."""
     aliases: float = 0.15
     """The share of people with a second name, by which other passages sometimes call them."""
 
@@ -44,7 +44,7 @@ class WorldConfig:
                 f"got {self.train}, {self.dev}, {self.test}"
             )
         if not self.hops or not set(self.hops) <= {1, 2, 3, 4}:
-            raise ValueError(f"hops must be numbers from 1 to 4, at least one of them, got {self.hops}")
+            raise ValueError(f"hops must be one or more numbers from 1 to 4, got {self.hops}")
         for name, limit in (("distractors", 1.0), ("same_names", 0.25), ("aliases", 1.0)):
             if not 0 <= getattr(self, name) <= limit:
                 raise ValueError(f"{name} must be from 0 to {limit}, got {getattr(self, name)}")
@@ -54,9 +54,10 @@ class WorldConfig:
 class World:
     """Passages, and questions that they answer.
 
-    ``Question.metadata`` holds ``split``, ``type`` (a :class:`~searchenv.worlds.questions.QuestionType`),
-    ``hops``, ``anchors`` (the titles of the entities that the question names) and ``path`` (the facts that
-    lead to the answer, as lists of subject, relation and object).
+    ``Question.metadata`` holds ``split``, ``type`` (a value of
+    :class:`searchenv.worlds.QuestionType`), ``hops``, ``anchors`` (the titles of the entities that
+    the question names) and ``path`` (the facts that lead to the answer, as lists of subject,
+    relation and object).
     """
 
     config: WorldConfig
@@ -110,4 +111,5 @@ def generate_world(config: WorldConfig) -> World:
 
 
 def _line(value: object) -> bytes:
-    return (json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":")) + "\n").encode()
+    text = json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+    return f"{text}\n".encode()
