@@ -3,6 +3,7 @@
 import textwrap
 
 from searchenv.episode import Episode
+from searchenv.metrics import get_scorer
 from searchenv.types import Act, Answer, Hit, Invalid
 
 __all__ = ["render_episode", "render_latest"]
@@ -73,8 +74,9 @@ def _hit(hit: Hit, colour: bool) -> str:
 
 def _footer(episode: Episode, colour: bool) -> str:
     result = episode.result
-    expected = " | ".join(result.question.answers[:3])
-    lines = [_RULE, _labelled("expected", expected, _GREEN, colour)]
+    right = result.answer is not None and get_scorer("em")(result.answer, result.question.answers)
+    expected = f"{' | '.join(result.question.answers[:3])}  {'✓' if right else '✗'}"
+    lines = [_RULE, _labelled("expected", expected, _GREEN if right else _YELLOW, colour)]
     searches = f"{result.num_calls} call{'s' * (result.num_calls != 1)}"
     turns = f"{len(result.turns)} turn{'s' * (len(result.turns) != 1)}"
     summary = f"{result.stop.value.replace('_', ' ')} after {turns} and {searches}"

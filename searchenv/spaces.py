@@ -107,7 +107,9 @@ class _Context(Protocol):
 
 
 @create_shared_memory.register(UnicodeText)
-def _create(space: UnicodeText, n: int = 1, ctx: _Context | None = None) -> "SynchronizedArray[int]":
+def _create(
+    space: UnicodeText, n: int = 1, ctx: _Context | None = None
+) -> "SynchronizedArray[int]":
     assert ctx is not None
     return ctx.Array(c_byte, n * _slot_bytes(space))
 
@@ -128,7 +130,9 @@ def _write(
 
 
 @read_from_shared_memory.register(UnicodeText)
-def _read(space: UnicodeText, shared_memory: "SynchronizedArray[int]", n: int = 1) -> "_SharedTexts":
+def _read(
+    space: UnicodeText, shared_memory: "SynchronizedArray[int]", n: int = 1
+) -> "_SharedTexts":
     return _SharedTexts(_slots(shared_memory, _slot_bytes(space)))
 
 

