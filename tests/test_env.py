@@ -210,7 +210,7 @@ def test_ansi_rendering_shows_the_whole_episode(
     assert lines[3:] == [
         "2 invalid  no action: found 0 actions",
         "3 answer   Dunmarrow",
-        "expected   Dunmarrow  ✓",
+        "expected   Dunmarrow ✓",
         "ended by   answer after 3 turns and 1 call",
     ]
 

@@ -51,7 +51,7 @@ def test_episode_search_then_answer() -> None:
     assert text == (
         "\n\n<information>"
         "Doc 1(Title: Velmara Nights) A 1962 film directed by Orla Fenwick.\n"
-        "Doc 2(Title: Orla Fenwick) A director.\n"
+        "Doc 2(Title: Orla Fenwick) A director."
         "</information>\n\n"
     )
     assert episode.act(ANSWER) == Answer("Orla Fenwick")
