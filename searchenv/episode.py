@@ -94,7 +94,8 @@ class Result:
     def without_retrieved_text(self) -> "Result":
         """Returns a copy whose environment segments are empty, which is what a reward may see."""
         segments = tuple(
-            replace(s, text="") if s.source is Source.ENVIRONMENT else s for s in self.segments
+            Segment(s.source, "", s.trained) if s.source is Source.ENVIRONMENT else s
+            for s in self.segments
         )
         return replace(self, segments=segments)
 
@@ -317,6 +318,8 @@ class Episode:
 
     def _admit(self, move: Act) -> tuple[ToolCall, ...]:
         """Returns the calls within budget; the others are refused or end the episode."""
+        if not self.limits.max_calls:
+            return move.calls
         asked: Counter[str] = Counter(self._calls)
         admitted: list[ToolCall] = []
         refused: list[ToolCall] = []
