@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["CONNECTORS", "Clue", "Form", "Kind", "Plan", "make_plan"]
+__all__ = ["CONNECTOR", "Clue", "Form", "Kind", "Plan", "make_plan"]
 
 
 class Kind(StrEnum):
@@ -19,6 +19,8 @@ class Kind(StrEnum):
     DATE = "date"
     NUMBER = "number"
     WORD = "word"
+    NATION = "nation"
+    """A country, or the adjective made of it."""
 
 
 class Form(StrEnum):
@@ -104,7 +106,7 @@ _CLUES = (
     Clue("author|wrote|written", "written by|author is|novel by|book by", "author of|books|wrote"),
     Clue("novel that|novel is|based on", "novel|based on|adaptation of", "adapted"),
     Clue("producer|produced", "produced by|in the hands of|producer", "produced"),
-    Clue("record label|signed", "signed to|appear on|label", "roster"),
+    Clue("record label|signed", "signed to|appear(?:ed)? on|label", "roster"),
     Clue(
         "publisher|published",
         "published by|appeared with",
@@ -118,6 +120,11 @@ _CLUES = (
         dated="founded|established|since",
     ),
     Clue("coach|coaches", "coached by|coach", "coaches"),
+    Clue(
+        "member|actor",
+        "members|line-up|cast|stars|starring|leading roles",
+        "plays in|line-up|acted|film roles",
+    ),
     Clue("mayor", "mayor", "mayor of"),
     Clue("architect|designed", "designed by|architect", "plans of|designed"),
     Clue(
@@ -125,7 +132,9 @@ _CLUES = (
         "(?:studied|degree|educated|graduated)[^.]*? (?:at|from)",
         "former students",
     ),
-    Clue("birthplace|birth|born", r"birthplace is|born[^.;)]{0,40}? (?:in|at)", dated="born"),
+    Clue(
+        "birthplace|birth|born", r"birthplace is|born[^.;)]{0,40}?(?: in| at|\d{4},)", dated="born"
+    ),
     Clue("burial|buried", "buried (?:in|at)"),
     Clue("die|died|death", r"(?:died|death)[^.;)]{0,40}? (?:in|at)|years in", dated="died|death"),
     Clue("younger|older", "born|founded|established|since", kind=Kind.DATE),
@@ -134,7 +143,7 @@ _CLUES = (
     Clue("formed", "formed in|band from", dated="formed"),
     Clue(r"home city|play(?=\?)", "matches in|club from"),
     Clue("stand|stands", "stands in|building in|located in"),
-    Clue("river", "lies on the|on the", "flows through"),
+    Clue("flows through", "lies on the|city on the", "flows through"),
     Clue("capital", "capital is|capital of", "capital of"),
     Clue("currency", "currency is the", kind=Kind.WORD),
     Clue("language", "language is"),
@@ -151,18 +160,21 @@ _CLUES = (
         "country|countries|nationality|nationalities",
         "belongs to|(?:rises|source is) in|passport of|country was|city(?: of [0-9,]+ \\w+)? in"
         r"|\b(?:is|was) an? [a-z ]*?\bfrom|\b(?:is|was|are|were) an?(?: [0-9]{4})?",
+        kind=Kind.NATION,
     ),
 )
 """Where two of them match the same words of a question, the earlier one counts."""
 
-_STARTERS = frozenset(
-    "who whom whose which what when where why how in on at of from to for by are is was were do "
-    "does did has have had the a an both".split()
+_STARTER = re.compile(
+    "who|whom|whose|which|what|when|where|why|how|in|on|at|of|from|to|for|by|are|is|was|were|do|does"
+    "|did|has|have|had|the|an?|both"
 )
-CONNECTORS = frozenset(
-    "of the and for at de la von van der den du del di da bin ibn le & y et e dit".split()
+CONNECTOR = re.compile(
+    "of|the|and|for|at|de|la|von|van|der|den|du|del|di|da|bin|ibn|le|&|y|et|e|dit"
 )
+"""What may stand between the capitalised words of a name."""
 _OPENER = re.compile(r"\b(?:where|that|who|in which) (?=the\b|an?\b|\0)")
+_NOUN = re.compile(r"^\w+(?:or|er|ect|ist|coach) $")  # "the architect Jane Doe" states no relation
 _MOST = re.compile(r"\b(?:later|latest|last|younger|youngest|more|most|longer|larger|bigger)\b")
 _DATED = re.compile(r"\b(?:when|year|date)\b")
 _CLOSED = re.compile(r"(?:are|is|was|were|do|does|did|have|has)\b", re.IGNORECASE)
@@ -190,7 +202,7 @@ def make_plan(question: str) -> Plan:
         inner = spans[0] if spans else (len(question), len(question))
         clues = _ordered(masked, *inner)
     else:  # a comparison names the relations in reading order: "has the director who was born ..."
-        clues = [clue for _, steps in _mentions(masked) for clue in steps]
+        clues = _once([clue for _, steps in _mentions(masked) for clue in steps])
     if not clues:
         words = "|".join(word[:6] for word in _CONTENT.findall(masked))
         clues = [Clue("", words or "is", words)]
@@ -218,13 +230,13 @@ def _anchor_spans(question: str, *, split_and: bool) -> list[tuple[int, int]]:
     for i, token in enumerate(re.finditer(r"\S+", question)):
         word = token[0]
         head = word.lstrip("\"'“‘(")[:1]
-        if (head.isupper() or head.isdigit()) and (i > 0 or word.lower() not in _STARTERS):
+        if (head.isupper() or head.isdigit()) and (i > 0 or not _STARTER.fullmatch(word.lower())):
             if not is_open:
                 runs.append([token.start(), token.end()])
             runs[-1][1] = token.end()
             following = question[token.end() :].lstrip()[:1]
             is_open = following.isupper() or not word.endswith(("'s", "’s"))
-        elif word not in CONNECTORS or (split_and and word == "and"):
+        elif not CONNECTOR.fullmatch(word) or (split_and and word == "and"):
             is_open = False
     names = [
         (start, re.sub(r"(?:['’]s)?[\s,;:?]*$", "", question[start:end])) for start, end in runs
@@ -235,7 +247,9 @@ def _anchor_spans(question: str, *, split_and: bool) -> list[tuple[int, int]]:
 def _ordered(masked: str, start: int, end: int) -> list[Clue]:
     """Returns the clues around a name, the one that is to be followed first in front."""
     mentions = _mentions(masked)
-    placed = [(at, steps) for at, steps in mentions if at < start]
+    placed = [
+        (at, steps) for at, steps in mentions if at < start and not _NOUN.search(masked[at:start])
+    ]
     after = [(at, steps) for at, steps in mentions if at >= end]
     if after and masked.startswith(("'s", "’s", "' "), end):  # "X's father": nearer than all else
         placed.append((start, after.pop(0)[1]))
@@ -243,7 +257,7 @@ def _ordered(masked: str, start: int, end: int) -> list[Clue]:
     for _, steps in after:  # a verb after the name belongs to the nearest open "where" or "that"
         placed.append((openers.pop() if openers else -1, steps))
     placed.sort(key=lambda mention: -mention[0])
-    return [clue for _, steps in placed for clue in steps]
+    return _once([clue for _, steps in placed for clue in steps])
 
 
 def _mentions(masked: str) -> list[tuple[int, Sequence[Clue]]]:
@@ -255,7 +269,10 @@ def _mentions(masked: str) -> list[tuple[int, Sequence[Clue]]]:
             if all(match.end() <= start or match.start() >= end for start, end in taken):
                 taken.append(match.span())
                 found.append((match.start(), steps))
-    found.sort(key=lambda mention: mention[0])
-    return [  # "the institution where X studied" is one relation, not two
-        mention for i, mention in enumerate(found) if mention[1] not in [s for _, s in found[:i]]
-    ]
+    return sorted(found, key=lambda mention: mention[0])
+
+
+def _once(clues: list[Clue]) -> list[Clue]:
+    """Drops what is said twice: "the institution where X studied" is one relation."""
+    kin = (_FATHER, _MOTHER, _SPOUSE)
+    return [clue for i, clue in enumerate(clues) if clue in kin or clue not in clues[:i]]

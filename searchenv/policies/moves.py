@@ -1,4 +1,4 @@
-"""What every policy without a model needs: what it searched so far, and texts that are valid moves."""
+"""What policies without a model share: what was searched so far, and texts that are valid moves."""
 
 import re
 

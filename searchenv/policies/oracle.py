@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from searchenv.episode import EpisodeView
 from searchenv.errors import QuestionError
-from searchenv.policies.moves import may_search, searched, write_answer, write_search
-from searchenv.policies.moves import expressible
+from searchenv.policies.moves import expressible, may_search, searched, write_answer, write_search
 from searchenv.types import Question
 
 __all__ = ["OraclePolicy"]

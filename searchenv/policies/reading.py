@@ -3,17 +3,25 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from searchenv.policies.clues import CONNECTORS, Clue, Kind
+from searchenv.policies.clues import CONNECTOR, Clue, Kind
 from searchenv.types import Passage
 
-__all__ = ["bare", "find_page", "names", "read", "read_inverse", "same_name", "sort_key"]
+__all__ = [
+    "bare",
+    "find_page",
+    "listed",
+    "names",
+    "read",
+    "read_inverse",
+    "same_name",
+    "same_nation",
+    "sort_key",
+]
 
-_MONTHS = (
-    "January|February|March|April|May|June|July|August|September|October|November|December"
-).split("|")
-_MONTH = f"(?:{'|'.join(_MONTHS)})"
+_MONTH = "January|February|March|April|May|June|July|August|September|October|November|December"
+_MONTHS = _MONTH.split("|")
 _DATE = re.compile(
-    rf"\b(?:\d{{1,2}} {_MONTH},? \d{{3,4}}|{_MONTH} (?:\d{{1,2}}, )?\d{{3,4}}|\d{{3,4}})(?!\d|,\d)"
+    rf"\b(?:\d{{1,2}} (?:{_MONTH}),? \d{{3,4}}|(?:{_MONTH}) (?:\d{{1,2}}, )?\d{{3,4}}|\d{{3,4}})(?!\d|,\d)"
 )
 _PATTERNS = {
     Kind.DATE: _DATE,
@@ -21,15 +29,19 @@ _PATTERNS = {
     Kind.WORD: re.compile(r"\b[^\W\d_]+\b"),
 }
 _TOKEN = re.compile(r"[^\W_][\w'’&-]*")
-_SENTENCE_END = re.compile(r"(?<=\w\w[.!?])\s+|(?<=[)\"”][.!?])\s+")
+_SENTENCE_END = re.compile(r"(?<=\w\w[.!?])(?<!\b(?:St|Dr|Mr|Jr)\.)\s+|(?<=[)\"”][.!?])\s+")
+_PEERAGE = re.compile(
+    r"(?:\d+(?:st|nd|rd|th)|Count|Duke|Earl|Prince|King|Baron|Lord|Elector|Margrave)(?:ess)?\b"
+)
+_ADJECTIVE = re.compile(r"(?:\w+-)?[^\W\d_]+(?:an|ish|ese|ch|eek|ic)")
 _QUALIFIER = re.compile(r"\s*\([^()]*\)$")
 _FAR = 60  # characters between a clue and what it speaks of
 _BACKWARD = 10  # how much nearer a span before the clue must be than one after it
-_NO_NAMES = frozenset(
-    "it he she they his her its their in on at a an the this that these those after before during "
-    "as and but when while there for from by to with of born early most several one i".split()
+_ARTICLE = re.compile("an?|the")
+_NO_NAME = re.compile(
+    "it|he|she|they|his|her|its|their|in|on|at|an?|the|this|that|these|those|after|before|during|as"
+    "|and|but|when|while|there|for|from|by|to|with|of|born|early|most|several|one|i"
 )
-_ARTICLES = frozenset(("a", "an", "the"))
 
 
 def names(text: str) -> list[str]:
@@ -46,23 +58,31 @@ def bare(title: str) -> str:
     return _QUALIFIER.sub("", title) or title
 
 
+def same_nation(one: str, other: str) -> bool:
+    """Whether two nationalities have a word in common, as "Italian-American" and "American"."""
+    return not set(_plain(one).split()).isdisjoint(_plain(other).split())
+
+
 def same_name(one: str, other: str) -> bool:
     """Whether two names are equal up to case, punctuation and white space."""
     return _plain(one) == _plain(other)
 
 
 def find_page(name: str, passages: Sequence[Passage]) -> Passage | None:
-    """Returns the passage about ``name``: by title, else the first that names it, else the first."""
-    tests = (
-        lambda p: same_name(p.title, name),
-        lambda p: same_name(bare(p.title), bare(name)),
-        lambda p: _plain(bare(name)) in _plain(p.text),
-    )
-    for test in tests:
-        for passage in passages:
-            if test(passage):
-                return passage
-    return passages[0] if passages else None
+    """Returns the passage about ``name``: by title, else one that names it, else the first."""
+    wanted = _plain(bare(name))
+
+    def mismatch(passage: Passage) -> int:
+        title = _plain(bare(passage.title))
+        if same_name(passage.title, name):
+            return 0
+        if title == wanted:
+            return 1
+        if title and (f" {title} " in f" {wanted} " or f" {wanted} " in f" {title} "):
+            return 2
+        return 3 if wanted in _plain(passage.text) else 4
+
+    return min(passages, key=mismatch, default=None)
 
 
 def read(passage: Passage, clue: Clue, kind: Kind) -> str | None:
@@ -105,6 +125,13 @@ def read_inverse(passages: Iterable[Passage], clue: Clue, name: str) -> str | No
     return None
 
 
+def listed(passage: Passage, clue: Clue) -> list[str]:
+    """Returns the names in all sentences that hold the clue, in either direction."""
+    pattern = re.compile(rf"(?<!\w)(?:{clue.stated}|{clue.inverse or clue.stated})(?!\w)", re.I)
+    sentences = _SENTENCE_END.split(passage.text)
+    return [name for s in sentences if pattern.search(s) for name in names(s)]
+
+
 def sort_key(value: str) -> tuple[float, ...]:
     """Returns what dates and numbers are compared by.
 
@@ -120,8 +147,14 @@ def sort_key(value: str) -> tuple[float, ...]:
 
 
 def _spans(text: str, kind: Kind) -> list[tuple[int, int]]:
-    if kind is Kind.NAME:
+    if kind is Kind.NATION:
         return _name_spans(text)
+    if kind is Kind.NAME:  # "by American singer Jane Doe"
+        return [
+            (start, end)
+            for start, end in _name_spans(text)
+            if not (_ADJECTIVE.fullmatch(text[start:end]) and text[end + 1 : end + 2].islower())
+        ]
     return [match.span() for match in _PATTERNS[kind].finditer(text)]
 
 
@@ -133,27 +166,29 @@ def _name_spans(text: str) -> list[tuple[int, int]]:
         word = token[0]
         last = runs[-1] if is_open else None
         gap = text[last[1] : token.start()] if last else ""
-        joined = last is not None and _joins(gap, text[last[0] : last[1]])
+        joined = last is not None and _joins(gap, text[last[0] : last[1]], text[token.start() :])
         if word[0].isupper() or (joined and word[0].isdigit()):
             if last and joined:
                 runs[-1] = (last[0], token.end())
-            elif word.lower() not in _NO_NAMES or word.lower() in _ARTICLES:
+            elif not _NO_NAME.fullmatch(word.lower()) or _ARTICLE.fullmatch(word.lower()):
                 runs.append(token.span())
                 is_open = True
             else:
                 is_open = False
     cut = [(start, start + len(re.sub("['’]s$", "", text[start:end]))) for start, end in runs]
-    return [(start, end) for start, end in cut if text[start:end].lower() not in _NO_NAMES]
+    return [(start, end) for start, end in cut if not _NO_NAME.fullmatch(text[start:end].lower())]
 
 
-def _joins(gap: str, run: str) -> bool:
+def _joins(gap: str, run: str, rest: str) -> bool:
     """Whether what stands between two capitalised words makes one name of them."""
     words = gap.split()
     if not words:
         return True
     if words == ["."]:
-        return bool(re.search(r"\b[^\W\d_]$", run))
-    return len(words) <= 2 and "and" != words[-1] and all(word in CONNECTORS for word in words)
+        return bool(re.search(r"\b(?:[^\W\d_]|St|Dr|Jr)$", run))
+    if words == [","]:  # "John Wallop, 2nd Earl of Portsmouth"
+        return bool(_PEERAGE.match(rest))
+    return len(words) <= 2 and words[-1] != "and" and all(map(CONNECTOR.fullmatch, words))
 
 
 def _plain(text: str) -> str:

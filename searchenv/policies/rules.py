@@ -6,7 +6,7 @@ returns the answer. Each turn it is replayed over the searches that the view hol
 policies keep no state.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from searchenv.episode import EpisodeView
 from searchenv.policies.clues import Clue, Form, Kind, Plan, make_plan
@@ -21,10 +21,12 @@ from searchenv.policies.moves import (
 from searchenv.policies.reading import (
     bare,
     find_page,
+    listed,
     names,
     read,
     read_inverse,
     same_name,
+    same_nation,
     sort_key,
 )
 from searchenv.types import Passage
@@ -131,7 +133,8 @@ def _compare(plan: Plan) -> Steps:
         values.append((yield from _follow(anchor, plan.clues, plan.kind)))
     first, second = values
     if plan.form is Form.SAME:
-        return "yes" if first and second and same_name(first, second) else "no"
+        same = same_nation if plan.kind is Kind.NATION else same_name
+        return "yes" if first and second and same(first, second) else "no"
     if not first or not second:
         return plan.anchors[0 if first else 1]
     pick = min if plan.form is Form.LEAST else max
@@ -139,31 +142,25 @@ def _compare(plan: Plan) -> Steps:
 
 
 def _share(plan: Plan) -> Steps:
-    """Looks for a name on the pages of both anchors, or for a page that names one and is named."""
-    pages: list[Passages] = []
-    for anchor in plan.anchors:
-        pages.append((yield anchor))
-    first, second = (find_page(a, found) for a, found in zip(plan.anchors, pages, strict=True))
+    """Goes through the names that the first anchor's page lists, until one fits the second too."""
+    one, other = plan.anchors
+    passages = [*(yield one), *(yield other)]
+    first, second = find_page(one, passages), find_page(other, passages)
     if first is None or second is None:
         return None
-    there = names(second.text)
-    for name in names(first.text):
-        if name in there and not any(same_name(name, a) for a in plan.anchors):
+    candidates = [
+        name
+        for name in listed(first, plan.clues[0]) or names(first.text)
+        if not (same_name(name, one) or same_name(name, other))
+    ]
+    for name in candidates:
+        if name in second.text:
             return name
-    for one, other, found in _sides(plan.anchors, pages):
-        for passage in found:
-            if other in passage.text and one in passage.text:
-                return bare(passage.title)
-    for candidate in names(first.text):
-        if not any(same_name(candidate, anchor) for anchor in plan.anchors):
-            page = find_page(candidate, (yield candidate))
-            if page and plan.anchors[1] in page.text:
-                return candidate
+    for passage in passages:
+        if other in passage.text and (one in passage.text or bare(passage.title) in candidates):
+            return bare(passage.title)
+    for name in candidates:
+        page = find_page(name, (yield name))
+        if page and other in page.text:
+            return name
     return None
-
-
-def _sides(
-    anchors: Sequence[str], pages: Sequence[Passages]
-) -> Iterator[tuple[str, str, Passages]]:
-    yield anchors[0], anchors[1], pages[0]
-    yield anchors[1], anchors[0], pages[1]
