@@ -85,7 +85,9 @@ def build_index(
 
 def _check(engine: str, k1: float, b: float) -> Engine:
     if engine not in list(Engine):
-        raise ValueError(f"unknown engine {engine!r}. {did_you_mean(engine, Engine)}")
+        raise ValueError(
+            f"unknown engine {engine!r}. {did_you_mean(engine, [e.value for e in Engine])}"
+        )
     if not (0 <= k1 < float("inf") and 0 <= b <= 1):
         raise ValueError(f"expected k1 >= 0 and 0 <= b <= 1, got k1={k1}, b={b}")
     return Engine(engine)

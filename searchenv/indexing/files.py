@@ -4,12 +4,14 @@ A record that cannot be read is a record too, with its problem, so that the read
 report it with its line.
 """
 
+import codecs
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
@@ -17,10 +19,11 @@ from searchenv.errors import CorpusError
 
 __all__ = ["Record", "read_records"]
 
-_CHUNK_CHARS = 1 << 20
+_CHUNK_BYTES = 1 << 20
 _MAX_ELEMENT_CHARS = (
     1 << 26
 )  # a list element that is longer than this is a broken file, not a passage
+_Stream = io.BufferedReader | gzip.GzipFile
 _SUFFIXES = (".jsonl", ".ndjson", ".json", ".tsv", ".parquet")
 
 
@@ -54,20 +57,18 @@ def read_records(path: Path) -> Iterator[Record]:
         if suffix == ".parquet":
             yield from _parquet(path)
             return
-        with cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb") as stream:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
             yield from _tsv(stream) if suffix == ".tsv" else _json(stream, path)
-    except (EOFError, gzip.BadGzipFile, OSError) as error:
+    except (EOFError, OSError, zlib.error) as error:
         raise CorpusError(f"{path} cannot be read to its end: {error}") from error
 
 
-def _json(stream: BinaryIO, path: Path) -> Iterator[Record]:
-    start = cast(io.BufferedReader, stream).peek(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith(b"["):
-        return _json_list(stream, path)
-    return _json_lines(stream)
+def _json(stream: _Stream, path: Path) -> Iterator[Record]:
+    start = stream.peek(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
+    return _json_list(stream, path) if start.startswith(b"[") else _json_lines(stream)
 
 
-def _json_lines(stream: BinaryIO) -> Iterator[Record]:
+def _json_lines(stream: _Stream) -> Iterator[Record]:
     for number, line in enumerate(stream, start=1):
         text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
         if not text.strip():
@@ -80,34 +81,43 @@ def _json_lines(stream: BinaryIO) -> Iterator[Record]:
             yield _record(number, value)
 
 
-def _json_list(stream: BinaryIO, path: Path) -> Iterator[Record]:
+def _json_list(stream: _Stream, path: Path) -> Iterator[Record]:
     """Yields the elements of one JSON list, decoding one at a time from a window on the file."""
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-    decoder = json.JSONDecoder()
-    window = text.read(_CHUNK_CHARS).lstrip()[1:]
     line = 1
+    while (byte := stream.read(1)) != b"[":
+        line += byte == b"\n"
+    decoder, chunks, window = json.JSONDecoder(), _decoded(stream, path), ""
+    while True:
+        stripped = window.lstrip(" \t\r\n,")
+        line += window.count("\n", 0, len(window) - len(stripped))
+        window = stripped
+        if window.startswith("]"):
+            return
+        try:
+            value, end = decoder.raw_decode(window)
+        except ValueError as error:
+            more = next(chunks, "")
+            if not more or len(window) > _MAX_ELEMENT_CHARS:
+                raise CorpusError(
+                    f"{path}, line {line}: the JSON list is broken here: {error}"
+                ) from error
+            window += more
+            continue
+        yield _record(line, value)
+        line += window.count("\n", 0, end)
+        window = window[end:]
+
+
+def _decoded(stream: _Stream, path: Path) -> Iterator[str]:
+    """Yields the rest of a file in pieces, none of them empty."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        while True:
-            stripped = window.lstrip(" \t\r\n,")
-            line += window.count("\n", 0, len(window) - len(stripped))
-            window = stripped
-            if window.startswith("]"):
-                return
-            try:
-                value, end = decoder.raw_decode(window)
-            except ValueError as error:
-                more = text.read(max(_CHUNK_CHARS, len(window)))
-                if not more or len(window) > _MAX_ELEMENT_CHARS:
-                    raise CorpusError(
-                        f"{path}, line {line}: the JSON list is broken here: {error}"
-                    ) from error
-                window += more
-                continue
-            yield _record(line, value)
-            line += window.count("\n", 0, end)
-            window = window[end:]
+        while data := stream.read(_CHUNK_BYTES):
+            if text := decoder.decode(data):
+                yield text
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        raise CorpusError(f"{path}: not UTF-8 after line {line}: {error}") from error
+        raise CorpusError(f"{path} is not UTF-8: {error}") from error
 
 
 def _record(line: int, value: object) -> Record:
@@ -116,7 +126,7 @@ def _record(line: int, value: object) -> Record:
     return Record(line, {}, f"expected an object, got {type(value).__name__}")
 
 
-def _tsv(stream: BinaryIO) -> Iterator[Record]:
+def _tsv(stream: _Stream) -> Iterator[Record]:
     """Yields rows as ``id``, ``text``, ``title``, or under the names of a header with ``id``."""
     names = ["id", "text", "title"]
     for number, line in enumerate(stream, start=1):

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,14 @@ def write_lucene(passages: Path, folder: Path, *, k1: float, b: float) -> Iterat
     ]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(searched)}
     with (
-        tempfile.TemporaryFile(
-            "w+", encoding="utf-8", errors="replace"
-        ) as said,  # a pipe would block when full
+        tempfile.TemporaryFile("w+", errors="replace") as said,  # a pipe would block when full
         subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=said, text=True, env=environment
+            command,
+            stdin=subprocess.PIPE,  # closed when we end, however we end: the child then ends too
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            env=environment,
         ) as process,
     ):
         for line in process.stdout or ():
@@ -125,7 +129,15 @@ def check_order(folder: Path, store: PassageStore) -> None:
             )
 
 
+def _end_with_parent() -> None:
+    """Ends this process as soon as its standard input is closed, as happens to a killed parent."""
+    sys.stdin.read()
+    os._exit(1)
+
+
 def _main(passages: str, folder: str, k1: str, b: str) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
     def report(count: int) -> None:
         sys.stdout.write(f"{count}\n")
         sys.stdout.flush()

@@ -69,8 +69,9 @@ def _check_passages(folder: Path, manifest: Manifest) -> None:
             add_to_hash(digest, passage)
     if (count, digest.hexdigest()) != (manifest.num_passages, manifest.corpus_sha256):
         raise ValueError(
-            f"{PASSAGES_FILE} holds {count} passages with digest {digest.hexdigest()}, "
-            f"the manifest says {manifest.num_passages} with {manifest.corpus_sha256}: build the index again"
+            f"{PASSAGES_FILE} holds {count} passages with digest {digest.hexdigest()}, the "
+            f"manifest says {manifest.num_passages} with {manifest.corpus_sha256}: "
+            "build the index again"
         )
 
 

@@ -95,8 +95,8 @@ def _not_found(path_or_name: str) -> str:
 def _check(asked: str | None, has: str, what: str, folder: Path) -> None:
     if asked is not None and asked != has:
         raise IndexMismatchError(
-            f"the index {folder} has the {what} {has!r}, not {asked!r}: "
-            f"ask for {has!r}, or build it again"
+            f"the index {folder} has the {what} '{has}', not '{asked}': "
+            f"ask for '{has}', or build it again"
         )
 
 
@@ -126,7 +126,7 @@ def _open_foreign(folder: Path, analyzer: str | None) -> LuceneRetriever:
         return LuceneRetriever(folder)
     if analyzer not in list(Analyzer):
         raise IndexMismatchError(
-            f"unknown analyzer {analyzer!r}. {did_you_mean(analyzer, Analyzer)}"
+            f"unknown analyzer {analyzer!r}. {did_you_mean(analyzer, [a.value for a in Analyzer])}"
         )
     return LuceneRetriever(folder, analyzer=Analyzer(analyzer))
 

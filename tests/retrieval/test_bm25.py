@@ -36,7 +36,9 @@ def test_search_ranks_as_bm25s_itself(data_dir: Path, tmp_path: Path) -> None:
     found = open_index(tmp_path / "index").search(queries, 10)
     for hits, their_rows, their_scores in zip(found, rows, scores, strict=True):
         assert [hit.score for hit in hits] == pytest.approx(their_scores.tolist(), rel=1e-6)
-        above_the_cut = [row for row, s in zip(their_rows, their_scores, strict=True) if s > their_scores[-1]]
+        above_the_cut = [
+            row for row, s in zip(their_rows, their_scores, strict=True) if s > their_scores[-1]
+        ]
         ours = [int(hit.passage.id) for hit in hits][: len(above_the_cut)]
         assert sorted(ours) == sorted(above_the_cut)  # the ids of this corpus are its rows
 

@@ -1,4 +1,4 @@
-"""What every retriever must do. A new one adds itself to ``make_retriever`` and inherits all of it."""
+"""What every retriever must do; a new one joins ``make_retriever`` and inherits all of it."""
 
 import pickle
 import threading
@@ -11,7 +11,8 @@ import pytest
 from searchenv.retrieval import Retriever, open_index
 from searchenv.types import Hit, Passage
 
-# Lengths 2, 3 and 1, mean 2; "alpha" is in two of three: idf = ln(1 + (3 - 2 + 0.5) / (2 + 0.5)) = ln 1.6
+# Lengths 2, 3 and 1, mean 2; "alpha" is in two of three passages:
+# idf = ln(1 + (3 - 2 + 0.5) / (2 + 0.5)) = ln 1.6
 GREEK = (
     Passage("g2", "", "alpha beta"),
     Passage("g1", "", "alpha alpha gamma"),
@@ -41,8 +42,12 @@ def test_search_scores_by_hand(make_retriever: MakeRetriever) -> None:
     (hits,) = make_retriever(GREEK).search(["Alpha?"], 10)
     assert ids(hits) == ["g1", "g2"]
     # tf / (tf + k1 * (1 - b + b * length / mean)) * idf with k1 = 0.9, b = 0.4
-    assert hits[0].score == pytest.approx(2 / (2 + 0.9 * (0.6 + 0.4 * 3 / 2)) * 0.470003629, abs=1e-6)
-    assert hits[1].score == pytest.approx(1 / (1 + 0.9 * (0.6 + 0.4 * 2 / 2)) * 0.470003629, abs=1e-6)
+    assert hits[0].score == pytest.approx(
+        2 / (2 + 0.9 * (0.6 + 0.4 * 3 / 2)) * 0.470003629, abs=1e-6
+    )
+    assert hits[1].score == pytest.approx(
+        1 / (1 + 0.9 * (0.6 + 0.4 * 2 / 2)) * 0.470003629, abs=1e-6
+    )
     assert [hit.rank for hit in hits] == [1, 2]
 
 
@@ -122,7 +127,8 @@ def test_search_k_below_one_is_an_error(make_retriever: MakeRetriever, k: int) -
 def test_search_k_takes_any_integer(make_retriever: MakeRetriever) -> None:
     retriever = make_retriever(PLACES)
     for k in (np.int64(2), np.int32(2), 2**70):
-        assert ids(retriever.search(["river"], k)[0]) == ["p1", "p2"]
+        (hits,) = retriever.search(["river"], k)  # type: ignore[arg-type]
+        assert ids(hits) == ["p1", "p2"]
 
 
 @pytest.mark.parametrize("query", [None, 3, b"town", ["town"]])

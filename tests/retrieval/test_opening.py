@@ -53,7 +53,7 @@ def test_open_index_unknown_name_suggests_the_nearest(home: Path) -> None:
 
 
 def test_open_index_wrong_path_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(IndexNotFoundError, match="no index at .*no manifest.json and no Lucene"):
+    with pytest.raises(IndexNotFoundError, match=r"no index at .*no manifest.json and no Lucene"):
         open_index(tmp_path)
 
 
@@ -105,5 +105,5 @@ def test_read_manifest_changed_is_an_error(
 
 
 def test_read_manifest_missing_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(IndexNotFoundError, match="no manifest.json in"):
+    with pytest.raises(IndexNotFoundError, match=r"no manifest.json in"):
         read_manifest(tmp_path)
