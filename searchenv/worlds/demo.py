@@ -27,7 +27,7 @@ DEMO_VERSION = "demo-v1"
 
 DEMO_CONFIG = WorldConfig(seed=2026, entities=2000, train=300, dev=100, test=100)
 
-DEMO_HASH = "df40ff306853a0a90b909c052a114489f5a61395a4fa1ebbd2d59973c1c05159"
+DEMO_HASH = "be230927679da16d7ffa5a44fa1db458664cecaf135afd34364819a2fd71a7c0"
 """``demo_world().content_hash``, frozen."""
 
 _CORPUS = "corpus.jsonl"

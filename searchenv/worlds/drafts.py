@@ -9,7 +9,6 @@ from searchenv.worlds.forms import (
     INTERSECTIONS,
     KIN_ASKS,
     KIN_TERMS,
-    Comparison,
     Pick,
     Side,
 )
@@ -74,29 +73,38 @@ class Drafter:
             return None
         return self._along(pool, lead + kin, kin)
 
-    def comparison(self, pool: Pool, *, want_yes: bool, want_first: bool) -> Draft | None:
-        """Drafts a comparison with the wanted answer: yes or no, the first or the second anchor."""
-        form = self._stream.pick(COMPARISONS)
+    def comparison(self, pool: Pool, length: int, wanted: str) -> Draft | None:
+        """Drafts a comparison of what is ``length`` relations away from its two anchors.
+
+        ``wanted`` is the answer: ``"yes"``, ``"no"``, or the anchor named ``"first"`` or
+        ``"second"``.
+        """
+        yes_no = wanted in {"yes", "no"}
+        form = self._stream.pick(
+            [
+                form
+                for form in COMPARISONS
+                if len(form.path) == length and (form.pick is Pick.SAME) == yes_no
+            ]
+        )
         anchors = self._stream.sample(pool[form.kind], 2)
-        if len(anchors) < 2:
+        walks = [walk for anchor in anchors if (walk := self._walk(anchor, form.path))]
+        if len(walks) < 2 or any(a.name in b.name for a, b in (anchors, anchors[::-1])):
             return None
-        a, b = anchors
-        if a.name in b.name or b.name in a.name:
-            return None
-        left, right = self._walk(a, form.path), self._walk(b, form.path)
-        if left is None or right is None:
-            return None
-        if form.pick is Pick.SAME:
-            if (left.end == right.end) != want_yes:
+        if yes_no:
+            if (walks[0].end == walks[1].end) != (wanted == "yes"):
                 return None
-            return self._compare(form, (a, b), (left, right), ("yes" if want_yes else "no",))
-        keys = value_key(str(left.end)), value_key(str(right.end))
-        if keys[0] == keys[1]:
-            return None
-        winner = a if (keys[0] < keys[1]) == (form.pick is Pick.LEAST) else b
-        if (winner is a) != want_first:
-            a, b, left, right = b, a, right, left
-        return self._compare(form, (a, b), (left, right), self._answers(winner))
+            answers: tuple[str, ...] = (wanted,)
+        else:
+            keys = [value_key(str(walk.end)) for walk in walks]
+            if keys[0] == keys[1]:
+                return None
+            if (keys[0] < keys[1]) != ((form.pick is Pick.LEAST) == (wanted == "first")):
+                anchors, walks = anchors[::-1], walks[::-1]
+            answers = self._answers(anchors[0 if wanted == "first" else 1])
+        a, b = (name_in_text(self._graph, anchor) for anchor in anchors)
+        facts = walks[0].facts + walks[1].facts
+        return Draft(form.text.format(a=a, b=b), answers, facts, (anchors[0], anchors[1]))
 
     def intersection(self, pool: Pool) -> Draft | None:
         """Drafts a question for the one entity that meets two conditions."""
@@ -171,16 +179,6 @@ class Drafter:
             if seen[-1] in seen[:-1]:
                 return None
         return _Walk(tuple(facts), seen[-1])
-
-    def _compare(
-        self,
-        form: Comparison,
-        anchors: tuple[Entity, Entity],
-        walks: tuple[_Walk, _Walk],
-        answers: tuple[str, ...],
-    ) -> Draft:
-        a, b = (name_in_text(self._graph, anchor) for anchor in anchors)
-        return Draft(form.text.format(a=a, b=b), answers, walks[0].facts + walks[1].facts, anchors)
 
     def _meeting(self, anchor: Entity, side: Side) -> dict[Entity, Fact]:
         """Returns the entities that meet a condition, each with the fact that shows it."""

@@ -5,7 +5,7 @@ one passage, the answer is not in the question, and the entities it names and th
 belong to one split alone.
 """
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 
@@ -37,18 +37,23 @@ class QuestionType(StrEnum):
     """The one entity that meets two conditions."""
 
 
-MIX: dict[QuestionType, tuple[int, tuple[int, ...]]] = {
-    QuestionType.SIMPLE: (8, (1,)),
-    QuestionType.BRIDGE: (27, (2,)),
-    QuestionType.COMPOSITIONAL: (20, (3, 4)),
-    QuestionType.INFERENCE: (14, (2, 3)),
-    QuestionType.COMPARISON: (18, (2, 4)),
-    QuestionType.INTERSECTION: (13, (2,)),
+MIX: dict[tuple[QuestionType, int], int] = {
+    (QuestionType.SIMPLE, 1): 8,
+    (QuestionType.BRIDGE, 2): 27,
+    (QuestionType.COMPOSITIONAL, 3): 12,
+    (QuestionType.COMPOSITIONAL, 4): 8,
+    (QuestionType.INFERENCE, 2): 8,
+    (QuestionType.INFERENCE, 3): 6,
+    (QuestionType.COMPARISON, 2): 12,
+    (QuestionType.COMPARISON, 4): 6,
+    (QuestionType.INTERSECTION, 2): 13,
 }
-"""The weight of each type, and the hops that it can have."""
+"""How many of a hundred questions have a type and a number of hops."""
+
+_WANTED = ("first", "second", "yes", "first", "second", "no")
+"""The answers of comparisons in turn, so that always saying the same is right half of the time."""
 
 _TRIES = 5_000
-_YES_NO = {"yes", "no"}
 
 
 def ask_questions(
@@ -79,8 +84,7 @@ class _Asker:
         self._owner: dict[Entity | Fact, str] = {}  # the split that an entity or a fact belongs to
         self._pools: dict[str, dict[Kind, list[Entity]]] = {}
         self._texts: set[str] = set()
-        self._num_yes_no: dict[str, int] = defaultdict(int)
-        self._num_choices: dict[str, int] = defaultdict(int)
+        self._num_comparisons: Counter[str] = Counter()
 
     def share_out(self, splits: Sequence[tuple[str, int]]) -> None:
         """Gives each entity to one split; questions of the others never name it."""
@@ -99,8 +103,8 @@ class _Asker:
     def ask(self, split: str, count: int) -> list[Question]:
         """Returns ``count`` questions that mix the types."""
         kept = [
-            (kind, self._fair_draft(split, kind))
-            for kind, quota in self._quotas(count)
+            (kind, self._fair_draft(split, kind, hops))
+            for kind, hops, quota in self._quotas(count)
             for _ in range(quota)
         ]
         mixed = self._stream.sample(kept, len(kept))
@@ -108,54 +112,46 @@ class _Asker:
             self._question(f"{split}-{i:04d}", split, *question) for i, question in enumerate(mixed)
         ]
 
-    def _quotas(self, count: int) -> list[tuple[QuestionType, int]]:
-        wanted = [(kind, weight) for kind, (weight, _) in MIX.items() if self._lengths(kind)]
+    def _quotas(self, count: int) -> list[tuple[QuestionType, int, int]]:
+        wanted = [(shape, weight) for shape, weight in MIX.items() if shape[1] in self._hops]
         total = sum(weight for _, weight in wanted)
         quotas, start = [], 0
-        for kind, weight in wanted:
+        for shape, weight in wanted:
             end = start + weight
-            quotas.append((kind, end * count // total - start * count // total))
+            quotas.append((*shape, end * count // total - start * count // total))
             start = end
         return quotas
 
-    def _lengths(self, kind: QuestionType) -> list[int]:
-        return [length for length in MIX[kind][1] if length in self._hops]
-
-    def _fair_draft(self, split: str, kind: QuestionType) -> Draft:
+    def _fair_draft(self, split: str, kind: QuestionType, hops: int) -> Draft:
         for _ in range(_TRIES):
-            draft = self._draft(split, kind)
+            draft = self._draft(split, kind, hops)
             if draft and self._is_fair(draft, split, kind):
                 self._texts.add(draft.text)
                 self._owner.update(dict.fromkeys(draft.path, split))
-                if kind is QuestionType.COMPARISON:
-                    yes_no = draft.answers[0] in _YES_NO
-                    (self._num_yes_no if yes_no else self._num_choices)[split] += 1
+                self._num_comparisons[split] += kind is QuestionType.COMPARISON
                 return draft
         raise QuestionError(
-            f"expected more {kind} questions for the split {split!r}, found none in {_TRIES} "
-            "tries: ask for fewer questions or raise WorldConfig.entities"
+            f"expected more {kind} questions of {hops} hops for the split {split!r}, found none in "
+            f"{_TRIES} tries: ask for fewer questions or raise WorldConfig.entities"
         )
 
-    def _draft(self, split: str, kind: QuestionType) -> Draft | None:
+    def _draft(self, split: str, kind: QuestionType, hops: int) -> Draft | None:
         pool = self._pools[split]
-        if kind is QuestionType.COMPARISON:
-            return self._drafter.comparison(
-                pool,
-                want_yes=self._num_yes_no[split] % 2 == 0,
-                want_first=self._num_choices[split] % 2 == 0,
-            )
-        if kind is QuestionType.INTERSECTION:
-            return self._drafter.intersection(pool)
-        length = self._stream.pick(self._lengths(kind))
-        if kind is QuestionType.INFERENCE:
-            return self._drafter.inference(pool, length)
-        return self._drafter.chain(pool, length)
+        match kind:
+            case QuestionType.COMPARISON:
+                wanted = _WANTED[self._num_comparisons[split] % len(_WANTED)]
+                return self._drafter.comparison(pool, hops // 2, wanted)
+            case QuestionType.INTERSECTION:
+                return self._drafter.intersection(pool)
+            case QuestionType.INFERENCE:
+                return self._drafter.inference(pool, hops)
+            case _:
+                return self._drafter.chain(pool, hops)
 
     def _is_fair(self, draft: Draft, split: str, kind: QuestionType) -> bool:
         gold = self._gold(draft)
         return (
-            len(draft.path) in self._lengths(kind)
-            and draft.text not in self._texts
+            draft.text not in self._texts
             and len(set(draft.path)) == len(draft.path)
             and len(gold) >= min(2, len(draft.path))
             and all(self._owner.get(thing, split) == split for thing in draft.path + draft.anchors)

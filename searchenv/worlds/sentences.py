@@ -44,7 +44,7 @@ INTROS: dict[Kind, tuple[str, ...]] = {
     ),
     Kind.BAND: (
         "{s} is a band formed in {formed_in} in {formed_year}.",
-        "{s} is a band from {formed_in} with the members {members}.",
+        "{s} is a band from {formed_in} whose members were {members}.",
         "{s} is a band that was formed in {formed_year}.",
     ),
     Kind.COMPANY: (

@@ -8,7 +8,7 @@ import pytest
 from searchenv.errors import CorpusError
 from searchenv.worlds import check_world, demo, demo_dir, demo_questions, demo_world
 
-FROZEN = "df40ff306853a0a90b909c052a114489f5a61395a4fa1ebbd2d59973c1c05159"
+FROZEN = "be230927679da16d7ffa5a44fa1db458664cecaf135afd34364819a2fd71a7c0"
 
 
 @pytest.fixture
