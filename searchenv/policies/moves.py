@@ -32,15 +32,15 @@ def may_search(view: EpisodeView) -> bool:
     return view.turns_left > 1 and view.calls_left("search") != 0
 
 
-def write_search(view: EpisodeView, query: str, thought: str = "") -> str:
+def write_search(view: EpisodeView, query: str) -> str:
     """Returns a move that searches ``query``, cleaned where the protocol cannot express it."""
     call = ToolCall("search", expressible(view.protocol, query))
-    return _with_thought(view.protocol, Act((call,)), thought)
+    return view.protocol.render(Act((call,)))
 
 
-def write_answer(view: EpisodeView, text: str, thought: str = "") -> str:
+def write_answer(view: EpisodeView, text: str) -> str:
     """Returns a move that answers ``text``, cleaned where the protocol cannot express it."""
-    return _with_thought(view.protocol, Answer(expressible(view.protocol, text)), thought)
+    return view.protocol.render(Answer(expressible(view.protocol, text)))
 
 
 def expressible(protocol: TextProtocol, text: str) -> str:
@@ -59,10 +59,3 @@ def expressible(protocol: TextProtocol, text: str) -> str:
             continue
         return form
     return _BLANK
-
-
-def _with_thought(protocol: TextProtocol, move: Act | Answer, thought: str) -> str:
-    try:
-        return protocol.render(move, expressible(protocol, thought) if thought else "")
-    except ProtocolError:  # the thought does not go together with the move
-        return protocol.render(move)

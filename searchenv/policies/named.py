@@ -60,7 +60,8 @@ def _imported(dotted: str) -> Policy:
         raise ValueError(
             f"policy {dotted!r}: expected package.module:Name that can be imported: {error}"
         ) from error
-    made = found() if isinstance(found, type) or not hasattr(found, "act") else found
+    ready = hasattr(found, "act") and not isinstance(found, type)
+    made = found() if callable(found) and not ready else found
     if not hasattr(made, "act"):
         raise ValueError(
             f"policy {dotted!r}: expected an object with a method act(views), or a callable "

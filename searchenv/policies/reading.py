@@ -21,7 +21,8 @@ __all__ = [
 _MONTH = "January|February|March|April|May|June|July|August|September|October|November|December"
 _MONTHS = _MONTH.split("|")
 _DATE = re.compile(
-    rf"\b(?:\d{{1,2}} (?:{_MONTH}),? \d{{3,4}}|(?:{_MONTH}) (?:\d{{1,2}}, )?\d{{3,4}}|\d{{3,4}})(?!\d|,\d)"
+    rf"\b(?:\d{{1,2}} (?:{_MONTH}),? \d{{3,4}}|(?:{_MONTH}) (?:\d{{1,2}}, )?\d{{3,4}}|\d{{3,4}})"
+    r"(?!\d|,\d)"
 )
 _PATTERNS = {
     Kind.DATE: _DATE,
@@ -166,7 +167,7 @@ def _name_spans(text: str) -> list[tuple[int, int]]:
         word = token[0]
         last = runs[-1] if is_open else None
         gap = text[last[1] : token.start()] if last else ""
-        joined = last is not None and _joins(gap, text[last[0] : last[1]], text[token.start() :])
+        joined = last is not None and _joins(gap, text[last[0] : last[1]], token)
         if word[0].isupper() or (joined and word[0].isdigit()):
             if last and joined:
                 runs[-1] = (last[0], token.end())
@@ -179,15 +180,15 @@ def _name_spans(text: str) -> list[tuple[int, int]]:
     return [(start, end) for start, end in cut if not _NO_NAME.fullmatch(text[start:end].lower())]
 
 
-def _joins(gap: str, run: str, rest: str) -> bool:
-    """Whether what stands between two capitalised words makes one name of them."""
+def _joins(gap: str, run: str, token: re.Match[str]) -> bool:
+    """Whether ``gap`` between a run of capitalised words and a token makes one name of them."""
     words = gap.split()
     if not words:
         return True
     if words == ["."]:
         return bool(re.search(r"\b(?:[^\W\d_]|St|Dr|Jr)$", run))
     if words == [","]:  # "John Wallop, 2nd Earl of Portsmouth"
-        return bool(_PEERAGE.match(rest))
+        return bool(_PEERAGE.match(token.string, token.start()))
     return len(words) <= 2 and words[-1] != "and" and all(map(CONNECTOR.fullmatch, words))
 
 
