@@ -246,10 +246,12 @@ class _QuestionCheck:
 
     def _metadata_problems(self) -> Iterable[str]:
         assert self.plan is not None
-        path = [
-            [self._title(claim.subject), claim.relation, self._title(claim.object)]
-            for claim in self.claims
-        ]
+        path = []
+        here: Thing = self.plan.anchors[0]
+        for subject, relation, target in self.claims:
+            turned = RELATIONS[relation].symmetric and target == here
+            start, here = (target, subject) if turned else (subject, target)
+            path.append([self._title(start), relation, self._title(here)])
         told = self.question.metadata
         for name, expected in (
             ("path", path),

@@ -27,7 +27,7 @@ DEMO_VERSION = "demo-v1"
 
 DEMO_CONFIG = WorldConfig(seed=2026, entities=2000, train=300, dev=100, test=100)
 
-DEMO_HASH = "be230927679da16d7ffa5a44fa1db458664cecaf135afd34364819a2fd71a7c0"
+DEMO_HASH = "9b706d4c587c005b80b02e229cfcd71853306440a400800a00c8f051e135f122"
 """``demo_world().content_hash``, frozen."""
 
 _CORPUS = "corpus.jsonl"

@@ -14,7 +14,7 @@ from searchenv.types import Gold, Question
 from searchenv.worlds.drafts import Draft, Drafter
 from searchenv.worlds.graph import Entity, Fact, Graph
 from searchenv.worlds.passages import Library
-from searchenv.worlds.schema import Kind
+from searchenv.worlds.schema import RELATIONS, Kind
 from searchenv.worlds.stream import Stream
 
 __all__ = ["MIX", "QuestionType", "ask_questions"]
@@ -157,6 +157,7 @@ class _Asker:
             and all(self._owner.get(thing, split) == split for thing in draft.path + draft.anchors)
             and (kind is QuestionType.COMPARISON or not _gives_away(draft))
             and all(self._is_readable(draft, fact, gold) for fact in draft.path)
+            and not any(self._is_implied(fact) for fact in draft.path)
         )
 
     def _gold(self, draft: Draft) -> list[Entity]:
@@ -170,19 +171,18 @@ class _Asker:
         uses = sum(hidden in (other.subject, other.object) for other in draft.path)
         return uses == 1 and hidden.name in draft.answers
 
+    def _is_implied(self, fact: Fact) -> bool:
+        """Whether a reader knows the fact without its passage: a capital lies in its country."""
+        return fact.relation == "city_country" and bool(self._graph.into(fact.subject, "capital"))
+
     def _question(self, name: str, split: str, kind: QuestionType, draft: Draft) -> Question:
-        titles = self._graph.titles
         gold = [self._library.passages[entity] for entity in self._gold(draft)]
-        path = [
-            [titles[subject], relation, target if isinstance(target, str) else titles[target]]
-            for subject, relation, target in draft.path
-        ]
         metadata: dict[str, object] = {
             "split": split,
             "type": str(kind),
             "hops": len(draft.path),
-            "anchors": [titles[anchor] for anchor in draft.anchors],
-            "path": path,
+            "anchors": [self._graph.titles[anchor] for anchor in draft.anchors],
+            "path": self._steps(draft),
         }
         return Question(
             id=name,
@@ -191,6 +191,17 @@ class _Asker:
             gold=tuple(Gold(passage.title, (passage.id,)) for passage in gold),
             metadata=metadata,
         )
+
+    def _steps(self, draft: Draft) -> list[list[str]]:
+        """Returns the path in titles; marriages are told from the side that comes first."""
+        steps = []
+        here: Entity | str = draft.anchors[0]
+        for subject, relation, target in draft.path:
+            turned = RELATIONS[relation].symmetric and target == here
+            start, here = (target, subject) if turned else (subject, target)
+            titles = [x if isinstance(x, str) else self._graph.titles[x] for x in (start, here)]
+            steps.append([titles[0], relation, titles[1]])
+        return steps
 
 
 def _gives_away(draft: Draft) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from searchenv.errors import CorpusError
 from searchenv.worlds import check_world, demo, demo_dir, demo_questions, demo_world
 
-FROZEN = "be230927679da16d7ffa5a44fa1db458664cecaf135afd34364819a2fd71a7c0"
+FROZEN = "9b706d4c587c005b80b02e229cfcd71853306440a400800a00c8f051e135f122"
 
 
 @pytest.fixture
