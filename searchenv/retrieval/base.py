@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 class Retriever(Protocol):
     """Finds passages, many queries at a time.
 
-    Contract (``tests/retrieval/test_contract.py`` checks it): the result is aligned with ``queries``;
+    Contract (the tests in ``test_contract.py`` check it): the result is aligned with ``queries``;
     each list holds at most ``k`` hits, best first, ranks 1..n, ties broken by passage id, also at
     the cut after k. Any ``str`` is a valid query: one that holds nothing to search for gives ``[]``
     and never spoils its batch. An empty ``queries`` gives ``[]``.

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Sequence
+from itertools import count
 from typing import SupportsIndex
 
 from searchenv.types import Hit, Passage
@@ -49,7 +50,4 @@ def to_hits(passages: Sequence[Passage], scores: Sequence[float]) -> list[Hit]:
     if len(set(scores)) < len(scores):
         pairs = sorted(zip(passages, scores, strict=True), key=lambda pair: (-pair[1], pair[0].id))
         passages, scores = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    return [
-        Hit(passage, score, rank)
-        for rank, (passage, score) in enumerate(zip(passages, scores, strict=True), start=1)
-    ]
+    return list(map(Hit, passages, scores, count(1)))

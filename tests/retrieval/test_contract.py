@@ -76,6 +76,21 @@ def test_search_ties_are_ordered_by_id_also_at_the_cut(
     assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
 
 
+def test_search_smaller_k_gives_a_prefix(make_retriever: MakeRetriever) -> None:
+    words = ("river", "sea", "town", "hill")
+    passages = [
+        Passage(f"{i * 37 % 101}", words[i % 4], " ".join(words[: i % 3] + words[i % 5 :]))
+        for i in range(100)
+    ]
+    retriever = make_retriever(passages)
+    queries = ["river", "sea town", "hill hill river", "town sea river hill"]
+    everything = retriever.search(queries, 100)
+    for k in range(1, 100):
+        assert retriever.search(queries, k) == [hits[:k] for hits in everything]
+    for hits in everything:
+        assert hits == sorted(hits, key=lambda hit: (-hit.score, hit.passage.id))
+
+
 def test_search_is_aligned_with_queries(make_retriever: MakeRetriever) -> None:
     found = make_retriever(PLACES).search(["sea", "", "town", "sea"], 1)
     assert [ids(hits) for hits in found] == [["p2"], [], ["p1"], ["p2"]]

@@ -1,0 +1,190 @@
+"""What searching costs: our retrievers beside the leanest loop over the same engine.
+
+    python benchmarks/throughput.py --out throughput.json
+
+Everything runs in one process on the same passages and questions, one contender after the other in
+each round, and the table gives medians over rounds: read the ratios, they hold better than the
+single figures.
+
+Contenders: the lean loops return docids only (Lucene: one IndexSearcher call a question through
+pyjnius; bm25s: its own numba backend, tokenisation included). Ours return full hits with passages,
+ties ordered by docid.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import bm25s
+import Stemmer
+
+from searchenv.indexing import build_index
+from searchenv.retrieval import Retriever, open_index
+from searchenv.retrieval.java import java
+
+K = 5
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    engine: str
+    what: str
+    batch: int
+    questions_per_s: float
+    ratio: float
+    """To the lean loop of the same engine with the same batch."""
+
+
+def main() -> None:
+    """Measures, prints the table, and writes it where asked."""
+    arguments = parse_arguments()
+    with gzip.open(arguments.questions, "rt", encoding="utf-8") as file:
+        questions = [json.loads(line)["question"] for line in file]
+    with tempfile.TemporaryDirectory() as folder:
+        rows = measure_engines(Path(folder), arguments.corpus, questions, arguments.rounds)
+    print(f"{len(questions)} questions, k={K}, medians of {arguments.rounds} rounds\n")
+    print(f"{'engine':8} {'what':38} {'batch':>5} {'questions/s':>11} {'ratio':>6}")
+    for row in rows:
+        print(
+            f"{row.engine:8} {row.what:38} {row.batch:5d} {row.questions_per_s:11,.0f} "
+            f"{row.ratio:6.2f}"
+        )
+    if arguments.out:
+        result = {**circumstances(), "rows": [asdict(row) for row in rows]}
+        arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Returns the command line."""
+    data = Path(os.environ.get("SEARCHENV_DATA", "../shared/data")) / "2wikimultihopqa"
+    parser = argparse.ArgumentParser(description="Throughput of the retrievers.")
+    parser.add_argument("--corpus", type=Path, default=data / "corpus.json.gz")
+    parser.add_argument("--questions", type=Path, default=data / "dev_1000.jsonl.gz")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--out", type=Path)
+    return parser.parse_args()
+
+
+def measure_engines(folder: Path, corpus: Path, questions: Sequence[str], rounds: int) -> list[Row]:
+    """Builds both indexes and times every contender in interleaved rounds."""
+    retrievers: dict[str, Retriever] = {}
+    for engine in ("lucene", "bm25s"):
+        build_index(corpus, folder / engine, engine=engine)
+        retrievers[engine] = open_index(folder / engine)
+    lean = {
+        ("lucene", 1): lean_lucene(folder / "lucene", questions),
+        ("bm25s", 1): lean_bm25s(folder / "bm25s", questions, 1),
+        ("bm25s", 64): lean_bm25s(folder / "bm25s", questions, 64),
+    }
+    lean["lucene", 64] = lean["lucene", 1]  # Lucene itself knows no batches
+    ours = {key: search_all(retrievers[key[0]], questions, key[1]) for key in sorted(lean)}
+    seconds = interleave([*lean.values(), *ours.values()], rounds)
+    rows = []
+    for key in sorted(lean):
+        for what, run, base in (
+            ("lean loop, docids only", lean[key], lean[key]),
+            ("Retriever.search, full hits", ours[key], lean[key]),
+        ):
+            speed = len(questions) / statistics.median(seconds[run])
+            ratio = statistics.median(
+                b / a for a, b in zip(seconds[run], seconds[base], strict=True)
+            )
+            rows.append(Row(key[0], what, key[1], speed, ratio))
+    return rows
+
+
+def interleave(
+    runs: Sequence[Callable[[], object]], rounds: int
+) -> dict[Callable[[], object], list[float]]:
+    """Returns the seconds of each run in each round, after three rounds that warm up Java."""
+    seconds: dict[Callable[[], object], list[float]] = {run: [] for run in runs}
+    for number in range(-3, rounds):
+        for run in seconds:
+            start = time.perf_counter()
+            run()
+            if number >= 0:
+                seconds[run].append(time.perf_counter() - start)
+    return seconds
+
+
+def search_all(retriever: Retriever, questions: Sequence[str], batch: int) -> Callable[[], object]:
+    """Returns a run of our retriever over all questions."""
+    batches = [questions[i : i + batch] for i in range(0, len(questions), batch)]
+    return lambda: [retriever.search(part, K) for part in batches]
+
+
+def lean_lucene(folder: Path, questions: Sequence[str]) -> Callable[[], object]:
+    """Returns the leanest loop that gives docids: one searcher call a question."""
+    with java() as autoclass:
+        from jnius import cast
+
+        utilities = autoclass("io.anserini.index.IndexReaderUtils")
+        reader = utilities.getReader(str(folder / "lucene"))
+        as_reader = cast("org.apache.lucene.index.IndexReader", reader)
+        searcher = autoclass("org.apache.lucene.search.IndexSearcher")(as_reader)
+        bm25 = autoclass("org.apache.lucene.search.similarities.BM25Similarity")
+        searcher.setSimilarity(bm25(0.9, 0.4))
+        analyzer = autoclass("io.anserini.analysis.DefaultEnglishAnalyzer").newDefaultInstance()
+        generator = autoclass("io.anserini.search.query.BagOfWordsQueryGenerator")()
+        docids = [utilities.convertLuceneDocidToDocid(reader, i) for i in range(reader.maxDoc())]
+
+    def run() -> object:
+        found = []
+        for question in questions:
+            query = generator.buildQuery("contents", analyzer, question)
+            hits = searcher.search(query, K).scoreDocs
+            found.append([(docids[hit.doc], hit.score) for hit in hits])
+        return found
+
+    return run
+
+
+def lean_bm25s(folder: Path, questions: Sequence[str], batch: int) -> Callable[[], object]:
+    """Returns a run of bm25s' own numba backend, one thread, on the index that ours reads."""
+    model = bm25s.BM25.load(folder / "bm25s", mmap=True, backend="numba")
+    stemmer = Stemmer.Stemmer("porter")
+    batches = [list(questions[i : i + batch]) for i in range(0, len(questions), batch)]
+
+    def run() -> object:
+        found = []
+        for part in batches:
+            terms = bm25s.tokenize(
+                part, stopwords="en", stemmer=stemmer, return_ids=False, show_progress=False
+            )
+            found.append(model.retrieve(terms, k=K, show_progress=False))
+        return found
+
+    return run
+
+
+def circumstances() -> dict[str, object]:
+    """Returns what a figure must be quoted with."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    packages = ("bm25s", "numba", "numpy", "pyarrow", "pyserini", "pyjnius")
+    return {
+        "command": " ".join(["python", *sys.argv]),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in packages},
+    }
+
+
+if __name__ == "__main__":
+    main()
