@@ -16,6 +16,7 @@ import gzip
 import json
 import os
 import platform
+import random
 import statistics
 import subprocess
 import sys
@@ -74,7 +75,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Throughput of the retrievers.")
     parser.add_argument("--corpus", type=Path, default=data / "corpus.json.gz")
     parser.add_argument("--questions", type=Path, default=data / "dev_1000.jsonl.gz")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--out", type=Path)
     return parser.parse_args()
 
@@ -110,10 +111,15 @@ def measure_engines(folder: Path, corpus: Path, questions: Sequence[str], rounds
 def interleave(
     runs: Sequence[Callable[[], object]], rounds: int
 ) -> dict[Callable[[], object], list[float]]:
-    """Returns the seconds of each run in each round, after three rounds that warm up Java."""
+    """Returns the seconds of each run in each round, after five rounds that warm up Java.
+
+    Each round has its own order, because who runs after whom decides what is still in the
+    processor's caches.
+    """
     seconds: dict[Callable[[], object], list[float]] = {run: [] for run in runs}
-    for number in range(-3, rounds):
-        for run in seconds:
+    order = random.Random(0)
+    for number in range(-5, rounds):
+        for run in order.sample(list(seconds), len(seconds)):
             start = time.perf_counter()
             run()
             if number >= 0:

@@ -4,7 +4,12 @@ import logging
 import os
 from pathlib import Path
 
-from searchenv.errors import IndexMismatchError, IndexNotFoundError, did_you_mean
+from searchenv.errors import (
+    IndexMismatchError,
+    IndexNotFoundError,
+    MissingDependencyError,
+    did_you_mean,
+)
 from searchenv.retrieval.bm25 import Bm25sRetriever
 from searchenv.retrieval.java import java
 from searchenv.retrieval.lucene import Analyzer, LuceneRetriever
@@ -46,6 +51,7 @@ def open_index(
 
     Raises:
         IndexNotFoundError: nothing of this path or name is here.
+        MissingDependencyError: ``download`` without the whole of Pyserini.
         IndexMismatchError: the index has another engine or analyzer than asked for.
     """
     folder = _find(path_or_name)
@@ -72,7 +78,7 @@ def _find(path_or_name: str | Path) -> Path | None:
     path = Path(path_or_name).expanduser()
     is_name = isinstance(path_or_name, str) and path.name == path_or_name and path_or_name != ".."
     candidates = [index_home() / path, path] if is_name else [path]
-    return next((folder for folder in candidates if _is_index(folder)), None)
+    return next((folder.absolute() for folder in candidates if _is_index(folder)), None)
 
 
 def _is_index(folder: Path) -> bool:
@@ -134,8 +140,13 @@ def _open_foreign(folder: Path, analyzer: str | None) -> LuceneRetriever:
 def _download(name: str) -> Path:
     """Returns the folder of a Pyserini prebuilt index, fetched into Pyserini's own cache."""
     with java():  # before any import of Pyserini: its own way of starting Java can end the process
-        from pyserini.prebuilt_index_info import TF_INDEX_INFO
-        from pyserini.util import download_prebuilt_index
+        try:
+            from pyserini.prebuilt_index_info import TF_INDEX_INFO
+            from pyserini.util import download_prebuilt_index
+        except ImportError as error:
+            raise MissingDependencyError(
+                f'a download needs all of Pyserini: pip install "searchenv[pyserini]" ({error})'
+            ) from error
 
     if name not in TF_INDEX_INFO:
         raise IndexNotFoundError(
