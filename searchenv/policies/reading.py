@@ -9,12 +9,10 @@ from searchenv.types import Passage
 __all__ = [
     "bare",
     "find_page",
-    "listed",
     "names",
     "read",
     "read_inverse",
     "same_name",
-    "same_nation",
     "sort_key",
 ]
 
@@ -27,13 +25,9 @@ _DATE = re.compile(
 _PATTERNS = {
     Kind.DATE: _DATE,
     Kind.NUMBER: re.compile(r"\b\d+(?:[.,]\d+)*"),
-    Kind.WORD: re.compile(r"\b[^\W\d_]+\b"),
 }
 _TOKEN = re.compile(r"[^\W_][\w'’&-]*")
 _SENTENCE_END = re.compile(r"(?<=\w\w[.!?])(?<!\b(?:St|Dr|Mr|Jr)\.)\s+|(?<=[)\"”][.!?])\s+")
-_PEERAGE = re.compile(
-    r"(?:\d+(?:st|nd|rd|th)|Count|Duke|Earl|Prince|King|Baron|Lord|Elector|Margrave)(?:ess)?\b"
-)
 _ADJECTIVE = re.compile(r"(?:\w+-)?[^\W\d_]+(?:an|ish|ese|ch|eek|ic)")
 _QUALIFIER = re.compile(r"\s*\([^()]*\)$")
 _FAR = 60  # characters between a clue and what it speaks of
@@ -57,11 +51,6 @@ def names(text: str) -> list[str]:
 def bare(title: str) -> str:
     """Returns a title without the qualifier in brackets that tells it from others."""
     return _QUALIFIER.sub("", title) or title
-
-
-def same_nation(one: str, other: str) -> bool:
-    """Whether two nationalities have a word in common, as "Italian-American" and "American"."""
-    return not set(_plain(one).split()).isdisjoint(_plain(other).split())
 
 
 def same_name(one: str, other: str) -> bool:
@@ -88,8 +77,7 @@ def find_page(name: str, passages: Sequence[Passage]) -> Passage | None:
 
 def read(passage: Passage, clue: Clue, kind: Kind) -> str | None:
     """Returns the span of this kind that stands nearest to the clue, in the clue's sentence."""
-    wording = clue.dated if kind is Kind.DATE and clue.dated else clue.stated
-    pattern = re.compile(rf"(?<!\w)(?:{wording})(?!\w)", re.IGNORECASE)
+    pattern = re.compile(rf"(?<!\w)(?:{clue.stated})(?!\w)", re.IGNORECASE)
     title = set(_plain(passage.title).split())
     best: tuple[int, str] | None = None
     for sentence in _SENTENCE_END.split(passage.text):
@@ -106,31 +94,20 @@ def read(passage: Passage, clue: Clue, kind: Kind) -> str | None:
                     best = (gap, sentence[start:end])
     if best is None and kind is Kind.DATE:  # "Ann Lee (2 May 1901 - 3 June 1970) was ..."
         dates = _DATE.findall(passage.text)
-        late = "died" in wording and len(dates) > 1
+        late = "died" in clue.stated and len(dates) > 1
         return dates[1 if late else 0] if dates else None
     return best[1] if best else None
 
 
 def read_inverse(passages: Iterable[Passage], clue: Clue, name: str) -> str | None:
-    """Returns whose passage says that it stands in the clue's relation to ``name``."""
-    if not clue.inverse:
-        return None
-    pattern = re.compile(
-        rf"(?<!\w)(?:{clue.inverse})(?!\w).{{0,100}}?{re.escape(bare(name))}(?!\w)", re.IGNORECASE
-    )
+    """Returns the title of another page with a sentence that holds the clue and ``name``."""
+    pattern = re.compile(rf"(?<!\w)(?:{clue.stated})(?!\w)", re.IGNORECASE)
     for passage in passages:
         if passage.title and not same_name(bare(passage.title), bare(name)):
-            sentences = _SENTENCE_END.split(passage.text)
-            if any(pattern.search(sentence) for sentence in sentences):
-                return bare(passage.title)
+            for sentence in _SENTENCE_END.split(passage.text):
+                if bare(name) in sentence and pattern.search(sentence):
+                    return bare(passage.title)
     return None
-
-
-def listed(passage: Passage, clue: Clue) -> list[str]:
-    """Returns the names in all sentences that hold the clue, in either direction."""
-    pattern = re.compile(rf"(?<!\w)(?:{clue.stated}|{clue.inverse or clue.stated})(?!\w)", re.I)
-    sentences = _SENTENCE_END.split(passage.text)
-    return [name for s in sentences if pattern.search(s) for name in names(s)]
 
 
 def sort_key(value: str) -> tuple[float, ...]:
@@ -148,9 +125,7 @@ def sort_key(value: str) -> tuple[float, ...]:
 
 
 def _spans(text: str, kind: Kind) -> list[tuple[int, int]]:
-    if kind is Kind.NATION:
-        return _name_spans(text)
-    if kind is Kind.NAME:  # "by American singer Jane Doe"
+    if kind is Kind.NAME:  # not the adjective in "by American singer Jane Doe"
         return [
             (start, end)
             for start, end in _name_spans(text)
@@ -187,8 +162,6 @@ def _joins(gap: str, run: str, token: re.Match[str]) -> bool:
         return True
     if words == ["."]:
         return bool(re.search(r"\b(?:[^\W\d_]|St|Dr|Jr)$", run))
-    if words == [","]:  # "John Wallop, 2nd Earl of Portsmouth"
-        return bool(_PEERAGE.match(token.string, token.start()))
     return len(words) <= 2 and words[-1] != "and" and all(map(CONNECTOR.fullmatch, words))
 
 

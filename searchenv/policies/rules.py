@@ -21,12 +21,9 @@ from searchenv.policies.moves import (
 from searchenv.policies.reading import (
     bare,
     find_page,
-    listed,
-    names,
     read,
     read_inverse,
     same_name,
-    same_nation,
     sort_key,
 )
 from searchenv.types import Passage
@@ -100,8 +97,6 @@ def _guess(view: EpisodeView) -> str:
 def _solve(plan: Plan) -> Steps:
     if plan.form is Form.FOLLOW:
         return _follow(plan.anchors[0], plan.clues, plan.kind)
-    if plan.form is Form.SHARE:
-        return _share(plan)
     return _compare(plan)
 
 
@@ -109,22 +104,13 @@ def _follow(name: str, clues: Sequence[Clue], kind: Kind) -> Steps:
     """Goes from ``name`` over the relations; None where one of them is not found."""
     for i, clue in enumerate(clues, start=1):
         wanted = kind if i == len(clues) else clue.kind
-        found = yield from _step(name, clue, wanted)
-        if found is None:
+        passages = yield name
+        page = find_page(name, passages)
+        found = (page and read(page, clue, wanted)) or read_inverse(passages, clue, name)
+        if found is None and not clue.optional:
             return None
-        name = found
+        name = found or name
     return name
-
-
-def _step(name: str, clue: Clue, kind: Kind) -> Steps:
-    passages = yield name
-    page = find_page(name, passages)
-    found = page and read(page, clue, kind)
-    if found is None and clue.inverse:  # only the other side's passage may state the relation
-        found = read_inverse(passages, clue, name)
-        if found is None:
-            found = read_inverse((yield f"{clue.inverse.split('|')[0]} {name}"), clue, name)
-    return found
 
 
 def _compare(plan: Plan) -> Steps:
@@ -133,34 +119,8 @@ def _compare(plan: Plan) -> Steps:
         values.append((yield from _follow(anchor, plan.clues, plan.kind)))
     first, second = values
     if plan.form is Form.SAME:
-        same = same_nation if plan.kind is Kind.NATION else same_name
-        return "yes" if first and second and same(first, second) else "no"
+        return "yes" if first and second and same_name(first, second) else "no"
     if not first or not second:
         return plan.anchors[0 if first else 1]
     pick = min if plan.form is Form.LEAST else max
     return pick(zip(map(sort_key, (first, second)), plan.anchors, strict=True))[1]
-
-
-def _share(plan: Plan) -> Steps:
-    """Goes through the names that the first anchor's page lists, until one fits the second too."""
-    one, other = plan.anchors
-    passages = [*(yield one), *(yield other)]
-    first, second = find_page(one, passages), find_page(other, passages)
-    if first is None or second is None:
-        return None
-    candidates = [
-        name
-        for name in listed(first, plan.clues[0]) or names(first.text)
-        if not (same_name(name, one) or same_name(name, other))
-    ]
-    for name in candidates:
-        if name in second.text:
-            return name
-    for passage in passages:
-        if other in passage.text and (one in passage.text or bare(passage.title) in candidates):
-            return bare(passage.title)
-    for name in candidates:
-        page = find_page(name, (yield name))
-        if page and other in page.text:
-            return name
-    return None
