@@ -3,7 +3,8 @@
 How a page is read: its ``python`` blocks run in order in one namespace, its ``bash`` lines through
 the command line, all in one folder. A block below a line ``` `name`: ``` is the content of the file
 ``name``. A ``text`` block that follows such a block, with nothing between them, is what it prints:
-white space may differ and ``...`` stands for anything. Other ``text`` blocks are not run.
+white space may differ and ``...`` stands for anything. Where every ``print`` of a block has a
+comment, the comments are what it prints. Other ``text`` blocks are not run.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import re
 import shlex
 import subprocess
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ PICTURE = ROOT / "docs" / "images" / "episode.svg"
 FENCE = re.compile(r"^```(?P<language>[^\s`]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 ANNOUNCED = re.compile(r"`(?P<name>[\w.-]+)`:\n\n$")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
+PRINTED = re.compile(r"^print\(.*\)(?:  # (.*))?$", re.MULTILINE)
 RUN = ("python", "bash")
 DATA = ("text", "json", "toml")
 
@@ -66,12 +68,17 @@ def blocks_of(page: Path) -> list[Block]:
             fence["code"],
             text.count("\n", 0, fence.start()) + 1,
             announced["name"] if announced else None,
+            printed=comments_of(fence["code"]) if fence["language"] == "python" else None,
         )
-        if block.language == "text" and blocks and not between.strip():
-            last = blocks.pop()
-            block = Block(last.language, last.code, last.line, last.file, printed=block.code)
+        if block.language == "text" and not between.strip() and blocks[-1].language in RUN:
+            block = replace(blocks.pop(), printed=block.code)
         blocks.append(block)
     return blocks
+
+
+def comments_of(code: str) -> str | None:
+    comments = PRINTED.findall(code)
+    return "\n".join(comments) if comments and all(comments) else None
 
 
 def matches(expected: str, printed: str) -> bool:
@@ -131,7 +138,7 @@ def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
                 exec(compile(padded, str(page), "exec"), namespace)
             elif block.language == "bash":
                 run_shell(block.code)
-        if block.printed is not None and block.language in RUN:
+        if block.printed is not None:
             where = f"{page.name}, line {block.line}, prints:\n{out.getvalue()}"
             assert matches(block.printed, out.getvalue()), where
 
