@@ -1,13 +1,17 @@
 """SearchQA-v0 as Gymnasium sees it, alone and in Gymnasium's vector environments."""
 
+import subprocess
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import VectorEnv
 
 from searchenv.env import SearchQAEnv
 from searchenv.errors import EpisodeStateError, QuestionError
@@ -250,33 +254,31 @@ def test_module_prefixed_id_and_every_registered_id() -> None:
 ACTIONS = ("<search> film </search>", "nothing", "<answer> Oslo </answer>")
 
 
-def play(envs: gym.vector.VectorEnv[object, object, object]) -> list[object]:
-    trace: list[object] = [envs.reset(seed=11)]
-    for action in ACTIONS * 2:
-        trace.append(envs.step((action,) * envs.num_envs))
+def play(envs: VectorEnv[Any, Any, Any]) -> list[tuple[Any, ...]]:
+    trace: list[tuple[Any, ...]] = [envs.reset(seed=11)]
+    trace += [envs.step((action,) * envs.num_envs) for action in ACTIONS * 2]
     envs.close()
     return trace
 
 
 def test_vector_environments_of_gymnasium_agree() -> None:
-    make = "SearchQA-v0"
-    sync = play(gym.make_vec(make, num_envs=2, vectorization_mode="sync"))
+    sync = play(gym.make_vec("SearchQA-v0", num_envs=2, vectorization_mode="sync"))
     spawned = play(
         gym.make_vec(
-            make, num_envs=2, vectorization_mode="async", vector_kwargs={"context": "spawn"}
+            "SearchQA-v0",
+            num_envs=2,
+            vectorization_mode="async",
+            vector_kwargs={"context": "spawn"},
         )
     )
-    own = play(gym.make_vec(make, num_envs=2, vectorization_mode="vector_entry_point"))
+    own = play(gym.make_vec("SearchQA-v0", num_envs=2, vectorization_mode="vector_entry_point"))
     for other in (spawned, own):
-        for (obs_a, *rest_a), (obs_b, *rest_b) in zip(sync, other, strict=True):  # type: ignore[misc]
-            assert tuple(obs_a) == tuple(obs_b)
-            np.testing.assert_equal(rest_a, rest_b)
+        for (observations, *rest), (others, *other_rest) in zip(sync, other, strict=True):
+            assert tuple(observations) == tuple(others)
+            np.testing.assert_equal(rest, other_rest)
 
 
 def test_async_fork_works_while_no_java_runs_in_the_parent(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
     code = (
         "import gymnasium as gym, searchenv\n"
         "if __name__ == '__main__':\n"

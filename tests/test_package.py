@@ -9,7 +9,7 @@ import searchenv
 
 ROOT = Path(searchenv.__file__).parent
 LAYERS = (
-    {"types", "errors"},
+    {"types", "errors", "loading"},
     {"metrics", "spaces", "protocols"},
     {"retrieval", "indexing", "questions", "worlds"},
     {"episode", "rewards"},

@@ -2,6 +2,7 @@
 
 import multiprocessing
 from copy import deepcopy
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -62,12 +63,12 @@ def test_equality_copies_and_json() -> None:
 def test_shared_memory_is_a_live_view_of_any_text(texts: list[str]) -> None:
     space = UnicodeText(40)
     memory = create_shared_memory(space, n=3, ctx=multiprocessing)
-    view = read_from_shared_memory(space, memory, n=3)
+    view: Any = read_from_shared_memory(space, memory, n=3)
     assert deepcopy(view) == ("", "", "")
     for i, text in enumerate(texts):
-        write_to_shared_memory(space, i, text, memory)
+        write_to_shared_memory(space, i, text, memory)  # type: ignore[arg-type]
     assert deepcopy(view) == tuple(texts)
-    write_to_shared_memory(space, 1, "changed", memory)
+    write_to_shared_memory(space, 1, "changed", memory)  # type: ignore[arg-type]
     assert view[1] == "changed"
     assert view[1:] == ("changed", texts[2])
     assert view == (texts[0], "changed", texts[2])
@@ -77,7 +78,7 @@ def test_too_long_an_observation_names_the_way_out() -> None:
     space = UnicodeText(3)
     memory = create_shared_memory(space, n=1, ctx=multiprocessing)
     with pytest.raises(ValueError, match=r"4 characters is not in UnicodeText.*raise max_chars"):
-        write_to_shared_memory(space, 0, "abcd", memory)
+        write_to_shared_memory(space, 0, "abcd", memory)  # type: ignore[arg-type]
 
 
 def test_batches_sample_independently() -> None:

@@ -80,6 +80,6 @@ def test_a_broken_line_is_reported_and_nothing_is_written(tmp_path: Path) -> Non
 
 
 def test_wrappers_want_our_environment() -> None:
-    wrapped = TranscriptObservation(gym.make("CartPole-v1"))  # type: ignore[arg-type]
+    wrapped = TranscriptObservation(gym.make("CartPole-v1"))
     with pytest.raises(TypeError, match="expected a SearchQAEnv below the wrapper"):
         wrapped.reset()

@@ -1,10 +1,10 @@
 """Policies by name, as the command line and configurations give them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from types import MappingProxyType
 
 from searchenv.errors import did_you_mean
+from searchenv.loading import load_object
 from searchenv.policies.base import Policy
 from searchenv.policies.chance import RandomPolicy
 from searchenv.policies.human import HumanPolicy
@@ -53,13 +53,7 @@ def get_policy(policy: str | Policy, questions: Sequence[Question] = ()) -> Poli
 
 
 def _imported(dotted: str) -> Policy:
-    module, _, name = dotted.partition(":")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f"policy {dotted!r}: expected package.module:Name that can be imported: {error}"
-        ) from error
+    found = load_object(dotted)
     ready = hasattr(found, "act") and not isinstance(found, type)
     made = found() if callable(found) and not ready else found
     if not hasattr(made, "act"):
@@ -67,4 +61,4 @@ def _imported(dotted: str) -> Policy:
             f"policy {dotted!r}: expected an object with a method act(views), or a callable "
             f"without arguments that makes one, got {type(made).__name__}"
         )
-    return made  # type: ignore[no-any-return]
+    return made

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib import import_module
 from types import MappingProxyType
 
 from searchenv.errors import ProtocolError, did_you_mean
+from searchenv.loading import load_object
 from searchenv.protocols.base import (
     CHATML,
     ChatTemplate,
@@ -74,13 +74,10 @@ def get_protocol(protocol: str | TextProtocol) -> TextProtocol:
 
 
 def _imported(dotted: str) -> TextProtocol:
-    module, _, name = dotted.partition(":")
     try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ProtocolError(
-            f"protocol {dotted!r}: expected package.module:Name that can be imported: {error}"
-        ) from error
+        found = load_object(dotted)
+    except ValueError as error:
+        raise ProtocolError(f"protocol: {error}") from error
     made = found() if callable(found) else found
     if not isinstance(made, TextProtocol):
         raise ProtocolError(

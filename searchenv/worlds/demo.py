@@ -70,7 +70,7 @@ def demo_index(engine: str = "lucene") -> Retriever:
     Raises:
         JavaUnavailableError: engine ``lucene`` without a usable Java.
     """
-    folder = index_home() / f"{DEMO_VERSION}-{engine}"
+    folder = index_home() / f"{DEMO_VERSION}-{DEMO_HASH[:8]}-{engine}"
     ensure_index(folder, lambda: build_index(demo_dir() / _CORPUS, folder, engine=engine))
     return open_index(folder)
 
