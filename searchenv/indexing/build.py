@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 
 
 def build_index(
-    corpus: Path | Sequence[Path] | Iterable[Passage],
-    out: Path,
+    corpus: str | Path | Sequence[str | Path] | Iterable[Passage],
+    out: str | Path,
     *,
     engine: str,
     k1: float = 0.9,
@@ -56,7 +56,7 @@ def build_index(
         ValueError: unknown engine, or parameters out of range.
         JavaUnavailableError: engine ``lucene`` without a usable Java.
     """
-    chosen = _check(engine, k1, b)
+    chosen, out = _check(engine, k1, b), Path(out)
     with sole_builder(out), new_folder(out, replace=replace) as folder:
         passages = Corpus(corpus, skip_broken=skip_broken)
         count = _store(passages, folder / PASSAGES_FILE, progress)

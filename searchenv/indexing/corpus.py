@@ -39,9 +39,14 @@ class Corpus:
     """
 
     def __init__(
-        self, source: Path | Sequence[Path] | Iterable[Passage], *, skip_broken: bool = False
+        self,
+        source: str | Path | Sequence[str | Path] | Iterable[Passage],
+        *,
+        skip_broken: bool = False,
     ) -> None:
-        self._source: Iterable[Path | Passage] = [source] if isinstance(source, Path) else source
+        self._source: Iterable[str | Path | Passage] = (
+            [source] if isinstance(source, str | Path) else source
+        )
         self._skip_broken = skip_broken
         self.num_skipped = 0
         self.problems: list[str] = []
@@ -70,8 +75,8 @@ class Corpus:
 
     def _records(self) -> Iterator[tuple[str, Mapping[str, object], str]]:
         for number, item in enumerate(self._source, start=1):
-            if isinstance(item, Path):
-                for record in read_records(item):
+            if isinstance(item, str | Path):
+                for record in read_records(Path(item)):
                     yield f"{item}, line {record.line}", record.fields, record.problem
             else:
                 yield f"passage {number}", Passage._asdict(item), ""

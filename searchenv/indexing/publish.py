@@ -21,7 +21,7 @@ __all__ = ["ensure_index", "new_folder", "sole_builder"]
 _held = threading.local()
 
 
-def ensure_index(out: Path, build: Callable[[], object]) -> Manifest:
+def ensure_index(out: str | Path, build: Callable[[], object]) -> Manifest:
     """Returns the manifest of the index at ``out``, which ``build()`` makes if it is not there.
 
     Of several processes or threads that ask at once, one builds and the others wait, then use the
@@ -52,6 +52,8 @@ def sole_builder(out: Path) -> Iterator[None]:
             yield
         finally:
             held.discard(path)
+            # closing the file is not enough: a process forked meanwhile holds a copy of it
+            fcntl.flock(lock, fcntl.LOCK_UN)
 
 
 @contextmanager

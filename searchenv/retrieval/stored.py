@@ -15,7 +15,7 @@ from searchenv.errors import IndexMismatchError
 from searchenv.retrieval.java import java
 from searchenv.types import Passage
 
-__all__ = ["StoredPassages", "split_contents"]
+__all__ = ["StoredPassages", "parse_raw", "split_contents"]
 
 _CACHED_PASSAGES = 65_536
 _ROWS_PER_BATCH = 4096
@@ -52,7 +52,7 @@ class StoredPassages:
                 "with Pyserini's -storeRaw"
             )
         return (
-            _parse_raw(docid, raw) if raw is not None else Passage(docid, *split_contents(contents))
+            parse_raw(docid, raw) if raw is not None else Passage(docid, *split_contents(contents))
         )
 
     def batches(self) -> Iterator[list[Passage]]:
@@ -99,7 +99,8 @@ def split_contents(contents: str) -> tuple[str, str]:
     return (title[1:-1] if quoted else title), text
 
 
-def _parse_raw(docid: str, raw: str) -> Passage:
+def parse_raw(docid: str, raw: str) -> Passage:
+    """Returns the passage of a stored record: JSON with ``contents`` or ``text``, or plain text."""
     try:
         record = json.loads(raw)
     except ValueError:

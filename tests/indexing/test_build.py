@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from searchenv.errors import CorpusError, JavaUnavailableError, RetrievalError
-from searchenv.indexing import build_index
+from searchenv.indexing import build_index, lucene_writer
 from searchenv.indexing.lucene_writer import write_lucene
-from searchenv.retrieval import PassageStore, PassageWriter, open_index
+from searchenv.retrieval import LuceneRetriever, PassageStore, PassageWriter, open_index
 from searchenv.types import Passage
 
 ENGINES = ["lucene", "bm25s"]
@@ -20,7 +20,7 @@ def test_build_index_of_a_file(tmp_path: Path, engine: str) -> None:
     path = tmp_path / "corpus.jsonl.gz"
     with gzip.open(path, "wt") as file:
         file.write('{"_id": 1, "title": "Faust", "text": "A play."}\n')
-    manifest = build_index(path, tmp_path / "index", engine=engine, k1=1.2, b=0.75)
+    manifest = build_index(str(path), str(tmp_path / "index"), engine=engine, k1=1.2, b=0.75)
     assert (manifest.name, manifest.engine, manifest.num_passages) == ("index", engine, 1)
     assert (manifest.k1, manifest.b) == (1.2, 0.75)
     said = json.loads((tmp_path / "index" / "manifest.json").read_text())
@@ -110,6 +110,18 @@ def test_build_index_lucene_without_java_says_what_to_do(
     with pytest.raises(JavaUnavailableError, match='engine="bm25s" runs without Java'):
         build_index(PASSAGES[:5], tmp_path / "index", engine="lucene")
     assert not (tmp_path / "index").exists()
+
+
+def test_index_in_this_process_keeps_rows(tmp_path: Path) -> None:
+    # what the child process of a build does, where coverage and debuggers see it
+    with PassageWriter(tmp_path / "passages.arrow") as writer:
+        for passage in PASSAGES[:9000]:
+            writer.add(passage)
+    store, done = PassageStore(tmp_path / "passages.arrow"), list[int]()
+    lucene_writer._index(store, tmp_path / "lucene", 0.9, 0.4, done.append)
+    assert done == [8192, 808]
+    (hits,) = LuceneRetriever(tmp_path / "lucene", passages=store).search(["number8999"], 1)
+    assert hits[0].passage == PASSAGES[8999]
 
 
 def test_write_lucene_tells_what_the_child_said(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from searchenv.errors import IndexMismatchError, IndexNotFoundError, RetrievalEr
 from searchenv.indexing import build_index
 from searchenv.retrieval import Analyzer, LuceneRetriever, open_index
 from searchenv.retrieval.java import anserini_jar, find_java
+from searchenv.retrieval.stored import parse_raw
 from searchenv.types import Passage
 
 BOOKS = (
@@ -116,6 +117,31 @@ def test_close_and_search_again(build: Callable[[str, Sequence[Passage]], Path])
 def test_retriever_without_an_index_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(IndexNotFoundError, match=r"no Lucene index in .* no segments file"):
         LuceneRetriever(tmp_path)
+
+
+def test_search_that_java_fails_is_an_error(
+    build: Callable[[str, Sequence[Passage]], Path],
+) -> None:
+    retriever = open_index(build("lucene", BOOKS))
+    assert isinstance(retriever, LuceneRetriever)
+    retriever.search(["Goethe"], 1)
+    retriever._searcher().close()
+    with pytest.raises(RetrievalError, match=r"Lucene failed: .*closed"):
+        retriever.search(["Goethe"], 1)
+
+
+@pytest.mark.parametrize(
+    ("raw", "title", "text"),
+    [
+        ('{"id": "1", "contents": "Faust\\nA play."}', "Faust", "A play."),
+        ('{"id": "1", "title": "Faust", "text": "A play."}', "Faust", "A play."),
+        ('{"id": "1", "text": "A play."}', "", "A play."),
+        ("Faust\nA play.", "Faust", "A play."),
+        ('["A play."]', "", '["A play."]'),
+    ],
+)
+def test_parse_raw_layouts(raw: str, title: str, text: str) -> None:
+    assert parse_raw("1", raw) == Passage("1", title, text)
 
 
 def test_search_of_a_damaged_index_is_an_error(tmp_path: Path) -> None:
