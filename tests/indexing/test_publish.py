@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -102,8 +103,10 @@ def test_ensure_index_one_process_builds_the_others_wait(tmp_path: Path) -> None
     workers = [
         context.Process(target=build_and_note, args=(out, tmp_path / "notes")) for _ in range(6)
     ]
-    for worker in workers:
-        worker.start()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: other tests left threads
+        for worker in workers:
+            worker.start()
     for worker in workers:
         worker.join(60)
     assert [worker.exitcode for worker in workers] == [0] * 6

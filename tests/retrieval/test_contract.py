@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from searchenv.retrieval import Retriever, open_index
 from searchenv.types import Hit, Passage
@@ -125,6 +127,17 @@ def test_search_odd_queries_are_words_or_nothing(make_retriever: MakeRetriever) 
     assert [ids(hits) for hits in found] == [[]] * len(EMPTY) + [["p1"]] * len(WITH_TOWN)
     alone = [retriever.search([query], 3)[0] for query in [*EMPTY, *WITH_TOWN]]
     assert found == alone  # no query changes another one of its batch
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(st.text(st.characters(exclude_categories=())), max_size=4))
+def test_search_takes_any_text(make_retriever: MakeRetriever, queries: list[str]) -> None:
+    retriever = make_retriever(PLACES)
+    found = retriever.search([*queries, "town"], 3)
+    assert found == [retriever.search([query], 3)[0] for query in [*queries, "town"]]
+    assert ids(found[-1]) == ["p1"]
 
 
 def test_search_reads_a_query_up_to_its_limit(make_retriever: MakeRetriever) -> None:
