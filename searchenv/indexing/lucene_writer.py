@@ -24,6 +24,7 @@ from searchenv.retrieval.passages import PassageStore
 __all__ = ["check_order", "lucene_version", "write_lucene"]
 
 _BUFFER_MB = 256.0
+_REPORT_EVERY = 500
 
 
 def write_lucene(passages: Path, folder: Path, *, k1: float, b: float) -> Iterator[int]:
@@ -78,11 +79,13 @@ def _index(
         )
         writer = _open_writer(autoclass, folder, k1, b)
         for batch in store.batches():
-            for passage in batch:
+            for number, passage in enumerate(batch, start=1):
                 contents = f"{passage.title}\n{passage.text}" if passage.title else passage.text
                 source = document_class.fromFields(passage.id, contents)
                 writer.addDocument(generator.createDocument(source))
-            report(len(batch))
+                if number % _REPORT_EVERY == 0:
+                    report(_REPORT_EVERY)
+            report(len(batch) % _REPORT_EVERY)
         writer.forceMerge(1)
         writer.close()
     check_order(folder, store)

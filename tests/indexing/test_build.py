@@ -119,7 +119,7 @@ def test_index_in_this_process_keeps_rows(tmp_path: Path) -> None:
             writer.add(passage)
     store, done = PassageStore(tmp_path / "passages.arrow"), list[int]()
     lucene_writer._index(store, tmp_path / "lucene", 0.9, 0.4, done.append)
-    assert done == [8192, 808]
+    assert (sum(done), max(done)) == (9000, 500)
     (hits,) = LuceneRetriever(tmp_path / "lucene", passages=store).search(["number8999"], 1)
     assert hits[0].passage == PASSAGES[8999]
 
