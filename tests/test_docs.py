@@ -9,8 +9,10 @@ comment, the comments are what it prints. Other ``text`` blocks are not run.
 
 import contextlib
 import doctest
+import html
 import io
 import re
+import runpy
 import shlex
 import subprocess
 import tomllib
@@ -21,11 +23,12 @@ import pytest
 
 import searchenv
 from searchenv import cli
+from searchenv.rendering import render_episode
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-GUIDES = sorted((ROOT / "docs").glob("*.md"))
-LINKING = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+GUIDES = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINKING = [README, *GUIDES, *sorted((ROOT / "docs" / "api").glob("*.md"))]
 PICTURE = ROOT / "docs" / "images" / "episode.svg"
 
 FENCE = re.compile(r"^```(?P<language>[^\s`]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -128,7 +131,7 @@ def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     blocks = blocks_of(page)
     for block in blocks:
         if block.file is not None:
-            Path(block.file).write_text(block.code)
+            Path(block.file).write_text(block.code, encoding="utf-8")
     namespace: dict[str, object] = {"__name__": "__main__"}
     for block in blocks:
         out = io.StringIO()
@@ -172,10 +175,25 @@ def test_reference_lists_the_public_names() -> None:
     assert sorted(rows) == sorted(searchenv.__all__)
 
 
-def test_picture_stands_alone() -> None:
+def test_layers_are_complete() -> None:
+    package = ROOT / "searchenv"
+    rooms = {p.stem for p in package.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    names = r"((?:`\w+`(?:, )?)+)"
+    for page, row in (
+        ("CONTRIBUTING.md", rf"^\d\. {names}$"),
+        ("docs/design.md", rf"^\| {names} \|"),
+    ):
+        rows = re.findall(row, (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+        named = re.findall(r"\w+", " ".join(rows))
+        assert sorted(named) == sorted(rooms - {"__init__"}), page
+
+
+def test_picture_shows_the_demo() -> None:
     svg = PICTURE.read_text(encoding="utf-8")
-    assert svg.startswith("<svg")
     assert set(re.findall(r"https?://[^\s\"]+", svg)) == {"http://www.w3.org/2000/svg"}
+    drawn = html.unescape(" ".join(re.findall(r">([^<>]+)</text>", svg)))
+    episode = runpy.run_path(str(ROOT / "docs" / "picture.py"))["play"]()
+    assert drawn.split() == ["searchenv", "demo", *render_episode(episode).split()]
 
 
 @pytest.mark.parametrize(
