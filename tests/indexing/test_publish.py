@@ -58,8 +58,11 @@ def test_kill_in_the_middle_leaves_no_index(
     assert process.returncode == -signal.SIGKILL
     assert not out.exists()
     assert len(leftovers(tmp_path)) == 1  # the temporary folder
-    time.sleep(0.5)  # the child process ends by itself
-    build_index(TOWN, out, engine="bm25s")  # neither the lock nor the rest is in the way
+    for _ in range(20):  # neither the lock nor the rest is in the way of the next build
+        build_index(TOWN, out, engine="bm25s", replace=True)
+        if leftovers(tmp_path) == ["index"]:
+            break
+        time.sleep(0.5)  # the killed build's own child may take a moment to end
     assert leftovers(tmp_path) == ["index"]
     assert len(open_index(out).search(["town"], 1)[0]) == 1
 
