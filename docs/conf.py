@@ -46,5 +46,7 @@ def _read_google_docstring(
 
     Napoleon reads it as a type and a description.
     """
+    if lines and lines[0].startswith("Alias for field number"):  # Python's own words
+        lines.clear()
     kind = "function" if what in ("attribute", "data", "property") else what
     lines[:] = GoogleDocstring(lines, Config(), app, kind, name, obj, options).lines()
