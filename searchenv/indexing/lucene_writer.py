@@ -118,7 +118,7 @@ def check_order(folder: Path, store: PassageStore) -> None:
     count = len(store)
     with java() as autoclass:
         utilities = autoclass("io.anserini.index.IndexReaderUtils")
-        reader = utilities.getReader(str(folder))
+        reader = utilities.getReader(str(folder.absolute()))  # Java keeps its first folder
         num_documents = reader.maxDoc()
         rows = range(0, min(count, num_documents), max(count // 1000, 1))
         docids = [utilities.convertLuceneDocidToDocid(reader, row) for row in rows]

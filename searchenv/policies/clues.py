@@ -114,7 +114,7 @@ def make_plan(question: str) -> Plan:
 
     >>> plan = make_plan("Who is the spouse of the director of film West Of Shanghai?")
     >>> plan.anchors, [clue.asked for clue in plan.clues]
-    (('West Of Shanghai',), ['director|directed', 'spouse|husband|wife|married|marry'])
+    (('West Of Shanghai',), ['director|directed', 'spouse|husband|wife|married'])
     """
     closed = bool(_CLOSED.match(question)) and " or " not in question
     spans = _anchor_spans(question, split_and=closed)

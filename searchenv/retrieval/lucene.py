@@ -76,7 +76,7 @@ class LuceneRetriever:
         segments = sorted(folder.glob("segments_*"), key=lambda path: (len(path.name), path.name))
         if not segments:
             raise IndexNotFoundError(f"no Lucene index in {folder}: it holds no segments file")
-        self.folder = folder
+        self.folder = folder.absolute()  # Java keeps the working folder that it started in
         self.analyzer = analyzer
         self.k1 = k1
         self.b = b

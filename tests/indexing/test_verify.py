@@ -6,6 +6,7 @@ import pytest
 
 from searchenv.errors import IndexNotFoundError
 from searchenv.indexing import build_index, verify_index
+from searchenv.retrieval import open_index
 from searchenv.types import Passage
 
 SMALL = [Passage(f"p{i}", f"Title {i}", f"number{i} town") for i in range(40)]
@@ -18,6 +19,19 @@ def test_verify_index_sound(tmp_path: Path, engine: str) -> None:
     report = verify_index(tmp_path / "index")
     assert report.ok
     assert report.manifest == manifest
+
+
+@pytest.mark.parametrize("engine", ["lucene", "bm25s"])
+def test_a_relative_folder_is_found_after_java_has_started_elsewhere(
+    tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_index(SMALL, tmp_path / "index", engine=engine)
+    open_index(tmp_path / "index").search(["town"], 1)
+    monkeypatch.chdir(tmp_path)
+    assert verify_index(Path("index")).ok
+    retriever = open_index("index")
+    monkeypatch.chdir("/")
+    assert len(retriever.search(["town"], 3)[0]) == 3
 
 
 def test_verify_index_finds_other_passages(tmp_path: Path) -> None:
