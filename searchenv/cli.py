@@ -29,6 +29,7 @@ _WIDTHS = (8, 8, 9, 10)
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status: 0, 1 for a failed check, 2 for an error."""
     arguments = _parser().parse_args(argv)
+    sys.path.append(str(Path.cwd()))  # so that package.module:Name finds the user's own code
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         return int(arguments.run(arguments))
@@ -207,7 +208,7 @@ def _add_play(parser: argparse.ArgumentParser) -> None:
     add("--index", default=DEMO, help="folder or name of an index (default: the demo world)")
     _engine(parser, default=None)
     add("--questions", type=Path, help="a file of questions (default: those of the demo world)")
-    add("--split", help="play only questions of this split")
+    add("--split", help="play only questions of this split (demo: train)")
     add(
         "--policy",
         default="iterative",

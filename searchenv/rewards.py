@@ -81,7 +81,7 @@ class CallCost:
 
     def __call__(self, result: Result) -> Terms:
         """Returns the term."""
-        return {"calls": -self.cost * max(0, result.num_calls - self.free)}
+        return {"calls": 0.0 - self.cost * max(0, result.num_calls - self.free)}
 
 
 @dataclass(frozen=True, slots=True)

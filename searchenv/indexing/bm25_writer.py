@@ -3,6 +3,7 @@
 The matrix of scores is built in memory: about 100 bytes a word of the corpus.
 """
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def write_bm25s(passages: Path, folder: Path, *, k1: float, b: float) -> Iterato
     """
     import bm25s
 
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # it prints its progress by itself
     store, analyzer = PassageStore(passages), WordAnalyzer()
     vocabulary: dict[str, int] = {}
     documents: list[list[int]] = []
