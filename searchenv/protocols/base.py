@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -116,6 +116,7 @@ class Parsed(NamedTuple):
     end: int
 
 
+@lru_cache(maxsize=16_384)  # the samples of a group, and the epochs, read the same passages again
 def neutralise(text: str) -> str:
     r"""Returns retrieved text on one line, without markup that a parser or chat template knows.
 
