@@ -1,0 +1,105 @@
+"""``searchenv index``: build, verify, search and list indexes."""
+
+import argparse
+from pathlib import Path
+
+from searchenv.cli.options import Commands, add_engine
+from searchenv.indexing import build_index, build_spec, list_indexes, load_spec, verify_index
+from searchenv.retrieval import Manifest, index_home, open_index
+
+__all__ = ["add_commands"]
+
+
+def add_commands(commands: Commands) -> None:
+    """Adds ``searchenv index`` and its commands."""
+    _add_index(commands.add_parser("index", help="build, verify, search and list indexes"))
+
+
+def _index_build(arguments: argparse.Namespace) -> int:
+    if (arguments.spec is None) == (arguments.corpus is None):
+        raise ValueError("give either SPEC.toml or --corpus FILE with --engine and --out")
+    if arguments.spec is not None:
+        manifest = build_spec(
+            load_spec(arguments.spec), arguments.out, replace=arguments.replace, progress=True
+        )
+        folder = arguments.out or index_home() / manifest.name
+    else:
+        if arguments.engine is None or arguments.out is None:
+            raise ValueError("--corpus needs --engine lucene|bm25s and --out DIR")
+        manifest = build_index(
+            arguments.corpus,
+            arguments.out,
+            engine=arguments.engine,
+            skip_broken=arguments.skip_broken,
+            replace=arguments.replace,
+            progress=True,
+        )
+        folder = arguments.out
+    print(f"{folder}: {_describe(manifest)}")
+    return 0
+
+
+def _index_verify(arguments: argparse.Namespace) -> int:
+    report = verify_index(arguments.index)
+    print(f"{arguments.index}: {_describe(report.manifest)}")
+    for problem in report.problems:
+        print(f"problem: {problem}")
+    print("sound" if report.ok else f"{len(report.problems)} problems")
+    return 0 if report.ok else 1
+
+
+def _index_search(arguments: argparse.Namespace) -> int:
+    retriever = open_index(arguments.index, engine=arguments.engine, download=arguments.download)
+    (hits,) = retriever.search([arguments.query], arguments.k)
+    for hit in hits:
+        print(f"{hit.rank:>3}  {hit.score:8.4f}  {hit.passage.id}  {hit.passage.title}")
+        print(f"     {' '.join(hit.passage.text.split())[:200]}")
+    if not hits:
+        print("nothing found")
+    return 0
+
+
+def _index_list(arguments: argparse.Namespace) -> int:
+    manifests = list_indexes()
+    for manifest in manifests:
+        print(f"{manifest.name}: {_describe(manifest)}")
+    if not manifests:
+        print(f"no indexes under {index_home()}")
+    return 0
+
+
+def _describe(manifest: Manifest) -> str:
+    return (
+        f"{manifest.engine}, {manifest.num_passages:,} passages, "
+        f"k1={manifest.k1} b={manifest.b}, fingerprint {manifest.fingerprint}"
+    )
+
+
+def _add_index(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    build = commands.add_parser("build", help="build an index from a spec or a corpus")
+    build.add_argument("spec", nargs="?", type=Path, metavar="SPEC.toml")
+    build.add_argument("--corpus", nargs="+", type=Path, metavar="FILE")
+    build.add_argument("--out", type=Path, metavar="DIR")
+    build.add_argument("--replace", action="store_true", help="replace an index that is there")
+    build.add_argument(
+        "--skip-broken", action="store_true", help="leave out broken and repeated records"
+    )
+    add_engine(build, default=None)
+    build.set_defaults(run=_index_build)
+
+    verify = commands.add_parser("verify", help="check an index against its manifest")
+    verify.add_argument("index", type=Path, metavar="DIR")
+    verify.set_defaults(run=_index_verify)
+
+    search = commands.add_parser("search", help="search an index once")
+    search.add_argument("index", metavar="DIR|NAME")
+    search.add_argument("query")
+    search.add_argument("--k", type=int, default=5, help="hits to show (default: 5)")
+    search.add_argument("--download", action="store_true", help="fetch a Pyserini prebuilt index")
+    add_engine(search, default=None)
+    search.set_defaults(run=_index_search)
+
+    commands.add_parser("list", help="list the indexes that have a name").set_defaults(
+        run=_index_list
+    )
