@@ -2,20 +2,30 @@
 
 from searchenv.retrieval.base import Retriever, RetrieverTool
 from searchenv.retrieval.bm25 import Bm25sRetriever
+from searchenv.retrieval.cache import CachedRetriever
+from searchenv.retrieval.composition import DegradedHits
+from searchenv.retrieval.hybrid import Fusion, HybridRetriever
 from searchenv.retrieval.lucene import Analyzer, LuceneRetriever
 from searchenv.retrieval.manifest import Engine, Manifest, index_home, read_manifest
 from searchenv.retrieval.opening import named_indexes, open_index
 from searchenv.retrieval.passages import Passages, PassageStore, PassageWriter
+from searchenv.retrieval.replay import RecordingRetriever, ReplayRetriever
 
 __all__ = [
     "Analyzer",
     "Bm25sRetriever",
+    "CachedRetriever",
+    "DegradedHits",
     "Engine",
+    "Fusion",
+    "HybridRetriever",
     "LuceneRetriever",
     "Manifest",
     "PassageStore",
     "PassageWriter",
     "Passages",
+    "RecordingRetriever",
+    "ReplayRetriever",
     "Retriever",
     "RetrieverTool",
     "index_home",
