@@ -5,6 +5,7 @@ from pathlib import Path
 
 from searchenv.cli.options import Commands, add_engine
 from searchenv.indexing import build_index, build_spec, list_indexes, load_spec, verify_index
+from searchenv.indexing.faiss_writer import FAISS_TYPES
 from searchenv.retrieval import Manifest, index_home, open_index
 
 __all__ = ["add_commands"]
@@ -25,11 +26,13 @@ def _index_build(arguments: argparse.Namespace) -> int:
         folder = arguments.out or index_home() / manifest.name
     else:
         if arguments.engine is None or arguments.out is None:
-            raise ValueError("--corpus needs --engine lucene|bm25s and --out DIR")
+            raise ValueError("--corpus needs --engine lucene|bm25s|faiss and --out DIR")
         manifest = build_index(
             arguments.corpus,
             arguments.out,
             engine=arguments.engine,
+            encoder=arguments.encoder,
+            faiss_type=arguments.faiss_type,
             skip_broken=arguments.skip_broken,
             replace=arguments.replace,
             progress=True,
@@ -69,9 +72,11 @@ def _index_list(arguments: argparse.Namespace) -> int:
 
 
 def _describe(manifest: Manifest) -> str:
+    dense = manifest.dense
+    how = f"k1={manifest.k1} b={manifest.b}" if dense is None else f"{dense.kind}, {dense.encoder}"
     return (
         f"{manifest.engine}, {manifest.num_passages:,} passages, "
-        f"k1={manifest.k1} b={manifest.b}, fingerprint {manifest.fingerprint}"
+        f"{how}, fingerprint {manifest.fingerprint}"
     )
 
 
@@ -86,6 +91,10 @@ def _add_index(parser: argparse.ArgumentParser) -> None:
         "--skip-broken", action="store_true", help="leave out broken and repeated records"
     )
     add_engine(build, default=None)
+    build.add_argument("--encoder", metavar="NAME|DIR", help="of engine faiss: minilm, or any")
+    build.add_argument(
+        "--faiss-type", choices=FAISS_TYPES, default="flat", help="(default: %(default)s)"
+    )
     build.set_defaults(run=_index_build)
 
     verify = commands.add_parser("verify", help="check an index against its manifest")

@@ -1,7 +1,9 @@
 """``build_index``: from a corpus to an index folder with a manifest."""
 
+import dataclasses
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,8 +13,17 @@ import searchenv
 from searchenv.errors import CorpusError, did_you_mean
 from searchenv.indexing.bm25_writer import bm25s_version, write_bm25s
 from searchenv.indexing.corpus import Corpus
+from searchenv.indexing.faiss_index import (
+    as_encoder,
+    dense_settings,
+    remove_scratches,
+    scratch,
+    write_dense,
+)
+from searchenv.indexing.faiss_writer import Hnsw, check_faiss, faiss_version
 from searchenv.indexing.lucene_writer import lucene_version, write_lucene
 from searchenv.indexing.publish import new_folder, sole_builder
+from searchenv.retrieval.encoders import Encoder
 from searchenv.retrieval.lucene import Analyzer
 from searchenv.retrieval.manifest import MANIFEST_FILE, PASSAGES_FILE, Engine, Manifest
 from searchenv.retrieval.passages import PassageWriter
@@ -31,6 +42,9 @@ def build_index(
     engine: str,
     k1: float = 0.9,
     b: float = 0.4,
+    encoder: Encoder | str | None = None,
+    faiss_type: str = "flat",
+    hnsw: Hnsw | None = None,
     name: str | None = None,
     skip_broken: bool = False,
     replace: bool = False,
@@ -42,9 +56,14 @@ def build_index(
         corpus: corpus files in the layouts of :class:`searchenv.indexing.Corpus`, read as a stream;
             or passages.
         out: the folder to make. Another process that builds the same one is waited for.
-        engine: ``"lucene"`` or ``"bm25s"``.
-        k1: term frequency saturation, above or equal to 0. Pyserini's default.
+        engine: ``"lucene"``, ``"bm25s"`` or ``"faiss"``.
+        k1: term frequency saturation, above or equal to 0. Pyserini's default. Of BM25 only, as b.
         b: length normalisation, between 0 and 1. Pyserini's default.
+        encoder: of engine ``faiss``, an object or what
+            :class:`searchenv.retrieval.TransformersEncoder` takes. Vectors that an interrupted
+            build made are used by the next one of the same corpus and encoder.
+        faiss_type: ``"flat"``, exact, or ``"hnsw"``, faster on large corpora and approximate.
+        hnsw: parameters of the latter.
         name: what the manifest calls the index; None takes the name of the folder.
         skip_broken: leave out broken and repeated records, and log how many, instead of stopping.
         replace: put the new index in the place of one that is there.
@@ -57,30 +76,84 @@ def build_index(
         JavaUnavailableError: engine ``lucene`` without a usable Java.
     """
     chosen, out = _check(engine, k1, b), Path(out)
-    with sole_builder(out), new_folder(out, replace=replace) as folder:
-        passages = Corpus(corpus, skip_broken=skip_broken)
-        count = _store(passages, folder / PASSAGES_FILE, progress)
-        write, version_of = {
-            Engine.LUCENE: (write_lucene, lucene_version),
-            Engine.BM25S: (write_bm25s, bm25s_version),
-        }[chosen]
-        with _bar(progress, f"indexing with {chosen}", count) as bar:
-            for done in write(folder / PASSAGES_FILE, folder / chosen, k1=k1, b=b):
-                bar.update(done)
-        manifest = Manifest(
-            name=name or out.absolute().name,
-            engine=chosen,
-            engine_version=version_of(),
-            corpus_sha256=passages.sha256,
-            num_passages=count,
-            analyzer=str(Analyzer.PORTER) if chosen is Engine.LUCENE else WORDS_PORTER,
-            k1=float(k1),
-            b=float(b),
-            searchenv_version=searchenv.__version__,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
-        (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
+    plan: _Bm25 | _Dense
+    if chosen is Engine.FAISS:
+        check_faiss(faiss_type)
+        plan = _Dense(as_encoder(encoder), faiss_type, hnsw or Hnsw(), out)
+    else:
+        plan = _Bm25(chosen, float(k1), float(b))
+    with sole_builder(out):
+        with new_folder(out, replace=replace) as folder:
+            passages = Corpus(corpus, skip_broken=skip_broken)
+            count = _store(passages, folder / PASSAGES_FILE, progress)
+            with _bar(progress, f"indexing with {chosen}", count) as bar:
+                for done in plan.write(folder, passages.sha256):
+                    bar.update(done)
+            manifest = plan.describe(
+                Manifest(
+                    name=name or out.absolute().name,
+                    engine=chosen,
+                    engine_version="",
+                    corpus_sha256=passages.sha256,
+                    num_passages=count,
+                    searchenv_version=searchenv.__version__,
+                    created=datetime.now(UTC).isoformat(timespec="seconds"),
+                )
+            )
+            (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
+        remove_scratches(out)
     return manifest
+
+
+@dataclass(frozen=True, slots=True)
+class _Bm25:
+    """How an index of words is made."""
+
+    engine: Engine
+    k1: float
+    b: float
+
+    def write(self, folder: Path, _: str) -> Iterator[int]:
+        write = write_lucene if self.engine is Engine.LUCENE else write_bm25s
+        return write(folder / PASSAGES_FILE, folder / self.engine, k1=self.k1, b=self.b)
+
+    def describe(self, manifest: Manifest) -> Manifest:
+        is_lucene = self.engine is Engine.LUCENE
+        return dataclasses.replace(
+            manifest,
+            engine_version=lucene_version() if is_lucene else bm25s_version(),
+            analyzer=str(Analyzer.PORTER) if is_lucene else WORDS_PORTER,
+            k1=self.k1,
+            b=self.b,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Dense:
+    """How an index of vectors is made."""
+
+    encoder: Encoder
+    faiss_type: str
+    hnsw: Hnsw
+    out: Path
+
+    def write(self, folder: Path, corpus_sha256: str) -> Iterator[int]:
+        kept = scratch(self.out, corpus_sha256, self.encoder)
+        return write_dense(
+            folder / PASSAGES_FILE,
+            folder / Engine.FAISS,
+            kept,
+            self.encoder,
+            self.faiss_type,
+            self.hnsw,
+        )
+
+    def describe(self, manifest: Manifest) -> Manifest:
+        return dataclasses.replace(
+            manifest,
+            engine_version=faiss_version(),
+            dense=dense_settings(self.encoder, self.faiss_type, self.hnsw),
+        )
 
 
 def _check(engine: str, k1: float, b: float) -> Engine:

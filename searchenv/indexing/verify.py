@@ -8,8 +8,11 @@ import numpy as np
 
 from searchenv.errors import SearchEnvError
 from searchenv.indexing.corpus import add_to_hash
+from searchenv.indexing.faiss_check import check_rows, check_vectors
 from searchenv.indexing.lucene_writer import check_order
 from searchenv.retrieval.bm25 import DOCID_RANKS_FILE
+from searchenv.retrieval.dense import DenseRetriever
+from searchenv.retrieval.encoders import Encoder
 from searchenv.retrieval.manifest import PASSAGES_FILE, Engine, Manifest, index_home, read_manifest
 from searchenv.retrieval.opening import named_indexes, open_index
 from searchenv.retrieval.passages import PassageStore
@@ -34,11 +37,16 @@ class IndexReport:
         return not self.problems
 
 
-def verify_index(folder: Path) -> IndexReport:
+def verify_index(folder: Path, *, encoder: Encoder | None = None) -> IndexReport:
     """Returns what is wrong with an index that searchenv built.
 
     It reads all passages again and compares their digest, compares the engine's documents with
-    them, and makes twenty searches. Engine ``lucene`` starts Java.
+    them, and makes twenty searches. Engine ``lucene`` starts Java. Of engine ``faiss``, twenty
+    passages are encoded again and compared with their stored vectors.
+
+    Args:
+        folder: the index.
+        encoder: of an index of engine ``faiss``; None loads the one that the manifest names.
 
     Raises:
         IndexNotFoundError: there is no manifest.
@@ -49,7 +57,7 @@ def verify_index(folder: Path) -> IndexReport:
     problems = []
     for check in (_check_passages, _check_engine, _check_searches):
         try:
-            check(folder, manifest)
+            check(folder, manifest, encoder)
         except (SearchEnvError, OSError, ValueError) as error:
             problems.append(str(error))
     return IndexReport(manifest, tuple(problems))
@@ -61,7 +69,7 @@ def list_indexes(home: Path | None = None) -> list[Manifest]:
     return [read_manifest(home / name) for name in named_indexes(home)]
 
 
-def _check_passages(folder: Path, manifest: Manifest) -> None:
+def _check_passages(folder: Path, manifest: Manifest, _: Encoder | None) -> None:
     digest, count = hashlib.sha256(), 0
     for batch in PassageStore(folder / PASSAGES_FILE).batches():
         count += len(batch)
@@ -75,7 +83,10 @@ def _check_passages(folder: Path, manifest: Manifest) -> None:
         )
 
 
-def _check_engine(folder: Path, manifest: Manifest) -> None:
+def _check_engine(folder: Path, manifest: Manifest, _: Encoder | None) -> None:
+    if manifest.engine is Engine.FAISS:
+        check_rows(folder / manifest.engine, PassageStore(folder / PASSAGES_FILE))
+        return
     if manifest.engine is Engine.LUCENE:
         check_order(folder / manifest.engine, PassageStore(folder / PASSAGES_FILE))
         return
@@ -86,9 +97,14 @@ def _check_engine(folder: Path, manifest: Manifest) -> None:
         )
 
 
-def _check_searches(folder: Path, manifest: Manifest) -> None:
+def _check_searches(folder: Path, manifest: Manifest, encoder: Encoder | None) -> None:
     """Searches the beginnings of passages spread over the corpus; some must be found."""
     store = PassageStore(folder / PASSAGES_FILE)
+    if manifest.engine is Engine.FAISS:
+        retriever = open_index(folder, encoder=encoder)
+        if isinstance(retriever, DenseRetriever):
+            check_vectors(retriever)
+        return
     step = max(manifest.num_passages // _SEARCHES, 1)
     wanted = [store.passage(row) for row in range(0, len(store), step)][:_SEARCHES]
     queries = [f"{passage.title} {passage.text}"[:_QUERY_CHARS] for passage in wanted]

@@ -4,9 +4,11 @@ from searchenv.retrieval.base import Retriever, RetrieverTool
 from searchenv.retrieval.bm25 import Bm25sRetriever
 from searchenv.retrieval.cache import CachedRetriever
 from searchenv.retrieval.composition import DegradedHits
+from searchenv.retrieval.dense import DenseRetriever
+from searchenv.retrieval.encoders import Encoder, EncoderSettings, Pooling, TransformersEncoder
 from searchenv.retrieval.hybrid import Fusion, HybridRetriever
 from searchenv.retrieval.lucene import Analyzer, LuceneRetriever
-from searchenv.retrieval.manifest import Engine, Manifest, index_home, read_manifest
+from searchenv.retrieval.manifest import DenseSettings, Engine, Manifest, index_home, read_manifest
 from searchenv.retrieval.opening import named_indexes, open_index
 from searchenv.retrieval.passages import Passages, PassageStore, PassageWriter
 from searchenv.retrieval.replay import RecordingRetriever, ReplayRetriever
@@ -16,6 +18,10 @@ __all__ = [
     "Bm25sRetriever",
     "CachedRetriever",
     "DegradedHits",
+    "DenseRetriever",
+    "DenseSettings",
+    "Encoder",
+    "EncoderSettings",
     "Engine",
     "Fusion",
     "HybridRetriever",
@@ -24,10 +30,12 @@ __all__ = [
     "PassageStore",
     "PassageWriter",
     "Passages",
+    "Pooling",
     "RecordingRetriever",
     "ReplayRetriever",
     "Retriever",
     "RetrieverTool",
+    "TransformersEncoder",
     "index_home",
     "named_indexes",
     "open_index",
