@@ -12,11 +12,13 @@ from searchenv.retrieval.manifest import DenseSettings, Engine, Manifest, index_
 from searchenv.retrieval.opening import named_indexes, open_index
 from searchenv.retrieval.passages import Passages, PassageStore, PassageWriter
 from searchenv.retrieval.replay import RecordingRetriever, ReplayRetriever
+from searchenv.retrieval.rerank import CrossEncoder, RerankRetriever, Scorer
 
 __all__ = [
     "Analyzer",
     "Bm25sRetriever",
     "CachedRetriever",
+    "CrossEncoder",
     "DegradedHits",
     "DenseRetriever",
     "DenseSettings",
@@ -33,9 +35,11 @@ __all__ = [
     "Pooling",
     "RecordingRetriever",
     "ReplayRetriever",
+    "RerankRetriever",
     "Retriever",
     "RetrieverTool",
     "TransformersEncoder",
+    "Scorer",
     "index_home",
     "named_indexes",
     "open_index",

@@ -1,7 +1,6 @@
 """The cache: right answers, few searches, and no harm from a broken file."""
 
 import logging
-import os
 import pickle
 import signal
 import sqlite3
