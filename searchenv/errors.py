@@ -47,7 +47,16 @@ class IndexMismatchError(SearchEnvError, ValueError):
 
 
 class RetrievalError(SearchEnvError, RuntimeError):
-    """A search failed. Drivers turn it into a truncated episode, never into an empty result."""
+    """A search failed. Drivers turn it into a truncated episode, never into an empty result.
+
+    Args:
+        message: what failed.
+        retryable: False where the retriever has spent its own retries, or none can help.
+    """
+
+    def __init__(self, message: str = "", *, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.retryable = retryable
 
 
 class QuestionError(SearchEnvError, ValueError):

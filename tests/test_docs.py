@@ -180,7 +180,7 @@ def test_layers_are_complete() -> None:
     rooms = {p.stem for p in package.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
     names = r"((?:`\w+`(?:, )?)+)"
     for page, row in (
-        ("CONTRIBUTING.md", rf"^\d\. {names}$"),
+        ("CONTRIBUTING.md", rf"^\d+\. {names}$"),
         ("docs/design.md", rf"^\| {names} \|"),
     ):
         rows = re.findall(row, (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)

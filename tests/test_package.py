@@ -17,6 +17,7 @@ LAYERS = (
     {"policies"},
     {"evaluation"},
     {"systems"},
+    {"serving"},
     {"cli"},
 )
 HEAVY = ("torch", "jnius", "faiss", "transformers", "pyserini", "numba", "bm25s", "pyarrow")

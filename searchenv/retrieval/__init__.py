@@ -11,6 +11,7 @@ from searchenv.retrieval.lucene import Analyzer, LuceneRetriever
 from searchenv.retrieval.manifest import DenseSettings, Engine, Manifest, index_home, read_manifest
 from searchenv.retrieval.opening import named_indexes, open_index
 from searchenv.retrieval.passages import Passages, PassageStore, PassageWriter
+from searchenv.retrieval.remote import RemoteRetriever, Wire
 from searchenv.retrieval.replay import RecordingRetriever, ReplayRetriever
 from searchenv.retrieval.rerank import CrossEncoder, RerankRetriever, Scorer
 
@@ -36,10 +37,12 @@ __all__ = [
     "RecordingRetriever",
     "ReplayRetriever",
     "RerankRetriever",
+    "RemoteRetriever",
     "Retriever",
     "RetrieverTool",
     "Scorer",
     "TransformersEncoder",
+    "Wire",
     "index_home",
     "named_indexes",
     "open_index",

@@ -56,6 +56,7 @@ class RetrieverTool:
             found = self.retriever.search(queries, self.k)
         except Exception as error:  # boundary of a tool call: the driver retries, then truncates
             logger.warning("search of %d queries failed", len(queries), exc_info=True)
-            failure = ToolFailure(f"{type(error).__name__}: {error}")
+            retryable = bool(getattr(error, "retryable", True))  # of a RetrievalError
+            failure = ToolFailure(f"{type(error).__name__}: {error}", retryable=retryable)
             return [failure] * len(queries)
         return [Observation(tuple(hits)) for hits in found]
