@@ -75,11 +75,19 @@ class PassageStore:
         place = row % self._rows_per_batch
         return Passage(*(column[place].as_py() for column in batch.columns))
 
-    def batches(self) -> Iterator[list[Passage]]:
-        """Yields all passages in row order, some thousands at a time."""
+    def batches(self, start: int = 0, stop: int | None = None) -> Iterator[list[Passage]]:
+        """Yields the passages of rows ``start`` to ``stop`` in order, some thousands at a time.
+
+        Without arguments these are all passages. ``stop`` is not included.
+        """
+        first = 0
         for batch in self._batches():
-            columns = (column.to_pylist() for column in batch.columns)
-            yield list(map(Passage, *columns))
+            begin = max(start - first, 0)
+            end = batch.num_rows if stop is None else min(stop - first, batch.num_rows)
+            first += batch.num_rows
+            if begin < end:
+                columns = (c.slice(begin, end - begin).to_pylist() for c in batch.columns)
+                yield list(map(Passage, *columns))
 
     def ids(self) -> pa.ChunkedArray:
         """Returns the column of ids."""
