@@ -17,6 +17,7 @@ from searchenv.errors import QuestionError, did_you_mean
 from searchenv.protocols import TextProtocol, get_protocol
 from searchenv.questions import link_gold, read_questions
 from searchenv.retrieval import Retriever, RetrieverTool, open_index
+from searchenv.retrieval.remote import open_remote
 from searchenv.rewards import Outcome, Reward
 from searchenv.types import Limits, OnInvalid, Question, Tool
 from searchenv.worlds.demo import demo_index, demo_questions
@@ -30,7 +31,8 @@ class TaskOptions(TypedDict, total=False):
     """The keyword arguments of :class:`Task`, which both environments take."""
 
     index: str | Path | Retriever
-    """``"demo"`` (a generated world, built on first use), a folder, a name, or a retriever."""
+    """``"demo"`` (a generated world, built on first use), a folder, a name, a retriever, or the
+    URL of a service: ``http://host:port`` or ``http://host:port/NAME``."""
     engine: str | None
     """``"lucene"`` or ``"bm25s"``; None means Lucene for the demo and else what the index is."""
     questions: Sequence[Question] | str | Path | None
@@ -98,6 +100,8 @@ class Task:
         if isinstance(self._index, str | Path):
             if self._index == DEMO:
                 return demo_index(self._engine or "lucene")
+            if str(self._index).startswith(("http://", "https://")):
+                return open_remote(str(self._index))
             return open_index(self._index, engine=self._engine)
         return self._index
 

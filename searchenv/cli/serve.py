@@ -34,7 +34,7 @@ def add_commands(commands: Commands) -> None:
     )
     add("--max-batch", type=int, default=64, help="queries a search pools (default: 64)")
     add("--max-wait-ms", type=float, default=0.0, help="wait for more of them (default: 0)")
-    add("--max-queue", type=int, default=4096, help="queries that may wait (default: 4096)")
+    add("--max-queue", type=int, default=4096, help="unanswered queries at a time (default: 4096)")
     add("--deadline", type=float, default=30.0, help="seconds a request may take (default: 30)")
     add("--remember", type=int, default=16_384, help="answers kept in memory (default: 16384)")
     add("--max-body", type=int, default=4 * 1024 * 1024, help="bytes of a request (default: 4 MiB)")

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from searchenv.errors import RetrievalError
+from searchenv.retrieval.composition import DegradedHits
 from searchenv.retrieval.stored import split_contents
 from searchenv.types import Hit, Passage
 
@@ -70,7 +71,17 @@ def read_reply(wire: Wire, reply: object, num_queries: int, k: int) -> Found:
     if len(answers) != num_queries:
         raise BadReplyError(f"expected {num_queries} answers in {key!r}, got {len(answers)}")
     hits = [_hits(_READERS[wire], answer, k) for answer in answers]
-    fingerprint = _field(reply, "fingerprint", str) if wire is Wire.V1 else None
+    if wire is not Wire.V1:
+        return Found(hits, None)
+    fingerprint = _field(reply, "fingerprint", str)
+    if isinstance(reply, dict) and "degraded" in reply:
+        reasons = _field(reply, "degraded", list)
+        if len(reasons) != num_queries:
+            raise BadReplyError(f"expected {num_queries} reasons in 'degraded', got {len(reasons)}")
+        hits = [
+            found if reason is None else DegradedHits(found, str(reason))
+            for found, reason in zip(hits, reasons, strict=True)
+        ]
     return Found(hits, fingerprint)
 
 

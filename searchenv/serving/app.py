@@ -37,6 +37,8 @@ Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Reply = tuple[HTTPStatus, tuple[bytes, bytes], bytes]
+"""Status, content type and body."""
 
 _SEARCHES: Mapping[str, Callable[[Mapping[str, object]], SearchRequest]] = {
     "/retrieve": parse_retrieve,
@@ -47,7 +49,7 @@ _OPEN = ("/health", "/ready")  # probes need no token
 _JSON = (b"content-type", b"application/json")
 _PROMETHEUS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 _CLIENT_GONE = 499  # nginx's number; nobody reads it but the counts
-_STOP_S = 5.0
+_STOP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +104,11 @@ class RetrievalApp:
         self._retrievers = dict(retrievers)
         self._options = ServiceOptions() if options is None else options
         self._authorization = None if token is None else f"bearer {token.strip()}".encode()
-        self._gets: dict[str, Callable[[], tuple[HTTPStatus, tuple[bytes, bytes], bytes]]] = {
+        self._gets: dict[str, Callable[[], Reply]] = {
             "/health": lambda: _json(HTTPStatus.OK, {"status": "ok"}),
             "/ready": self._ready,
             "/metrics": lambda: (HTTPStatus.OK, _PROMETHEUS, self._metrics.text()),
-            "/openapi.json": lambda: _json(HTTPStatus.OK, openapi(secured=token is not None)),
+            "/openapi.json": self._openapi,
             "/v1/indexes": self._indexes,
         }
         self._metrics = Metrics(_SEARCHES)
@@ -173,9 +175,7 @@ class RetrievalApp:
         await send({"type": "http.response.body", "body": body})
         self._metrics.request(scope["path"], status, time.perf_counter() - started)
 
-    async def _answer(
-        self, scope: Scope, receive: Receive
-    ) -> tuple[HTTPStatus, tuple[bytes, bytes], bytes]:
+    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
         path, method = scope["path"], scope["method"]
         if self._authorization is not None and path not in _OPEN:
             _authorize(scope, self._authorization)
@@ -233,14 +233,22 @@ class RetrievalApp:
         answers = await batcher.search(request.queries, k, receive)
         return request.encode(name, batcher.retriever.fingerprint, answers)
 
-    def _ready(self) -> tuple[HTTPStatus, tuple[bytes, bytes], bytes]:
+    def _ready(self) -> Reply:
         stuck = [name for name, batcher in self._batchers.items() if batcher.stuck]
         if self._stopping or stuck:
             why = "stopping" if self._stopping else f"searching for too long: {', '.join(stuck)}"
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, why)
         return _json(HTTPStatus.OK, {"status": "ready"})
 
-    def _indexes(self) -> tuple[HTTPStatus, tuple[bytes, bytes], bytes]:
+    def _openapi(self) -> Reply:
+        document = openapi(
+            indexes=list(self._retrievers),
+            max_queries=self._options.max_queries,
+            secured=self._authorization is not None,
+        )
+        return _json(HTTPStatus.OK, document)
+
+    def _indexes(self) -> Reply:
         indexes = [
             {"name": name, "fingerprint": batcher.retriever.fingerprint}
             for name, batcher in self._batchers.items()
@@ -259,5 +267,5 @@ def _authorize(scope: Scope, expected: bytes) -> None:
         )
 
 
-def _json(status: HTTPStatus, content: object) -> tuple[HTTPStatus, tuple[bytes, bytes], bytes]:
+def _json(status: HTTPStatus, content: object) -> Reply:
     return status, _JSON, orjson.dumps(content)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from searchenv.retrieval import Retriever
+from searchenv.retrieval import DegradedHits, Retriever
 from searchenv.serving.metrics import IndexMetrics
 from searchenv.serving.wire import RefusedError
 from searchenv.types import Hit
@@ -49,7 +49,7 @@ class BatchOptions:
     """How long a search that follows a batch waits for as many queries again; 0: not at all. A
     request that finds the service idle never waits."""
     max_queue: int = 4096
-    """Queries that may wait; more are refused with 429."""
+    """Queries that may be unanswered at a time; more are refused with 429."""
     deadline_s: float = 30.0
     """A request that is not answered by then gets 504."""
     remember: int = 16_384
@@ -135,7 +135,7 @@ class Batcher:
         if self._queued and self._queued + len(queries) > self._options.max_queue:
             raise RefusedError(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                f"{self._queued} queries are waiting already: try again later",
+                f"{self._queued} queries are unanswered: try again later",
                 (_RETRY_AFTER,),
             )
         answers: asyncio.Future[Answers] = self._loop.create_future()
@@ -220,7 +220,11 @@ class Batcher:
             if isinstance(found, BaseException):
                 results += [(pending, found) for pending in group]
                 continue
-            new.update({(k, query): hits for query, hits in found.items()})
+            new |= {
+                (k, query): hits
+                for query, hits in found.items()
+                if not isinstance(hits, DegradedHits)
+            }
             results += [(p, [found[query] for query in p.queries]) for p in group]
         with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
             self._loop.call_soon_threadsafe(self._deliver, results, new, size)

@@ -17,6 +17,7 @@ from http import HTTPStatus
 import orjson
 
 from searchenv.errors import SearchEnvError
+from searchenv.retrieval import DegradedHits
 from searchenv.types import Hit, Passage
 
 __all__ = [
@@ -122,9 +123,11 @@ def parse_v1_search(body: Mapping[str, object]) -> SearchRequest:
 
 
 def _queries(body: Mapping[str, object]) -> list[str]:
+    query = body.get("query")
+    if query is not None and not isinstance(query, str):
+        raise _wrong("one string", query, "query")
     if "queries" not in body:
-        query = body.get("query")
-        if not isinstance(query, str):
+        if query is None:
             raise _wrong('a list of strings, or "query" with one string', query, "queries")
         return [query]
     queries = body["queries"]
@@ -181,10 +184,12 @@ def _encode_v1(index: str, fingerprint: str, answers: Answers) -> bytes:
         b",".join([b'%b%b,"rank":%d}' % (_v1_hit(hit[0]), number(hit[1]), hit[2]) for hit in hits])
         for hits in answers
     )
-    return b'{"index":%b,"fingerprint":%b,"results":[%b]}' % (
+    reasons = [hits.reason if isinstance(hits, DegradedHits) else None for hits in answers]
+    return b'{"index":%b,"fingerprint":%b,"results":[%b]%b}' % (
         orjson.dumps(index),
         orjson.dumps(fingerprint),
         _lists(lists),
+        b',"degraded":%b' % orjson.dumps(reasons) if any(reasons) else b"",
     )
 
 

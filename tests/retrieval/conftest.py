@@ -1,7 +1,9 @@
 """Small real indexes, built once for each engine."""
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,3 +34,15 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
 def engine(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
+
+
+@pytest.fixture(scope="session")
+def url_of(build: Build, serve: Callable[..., Any]) -> Callable[[Sequence[Passage]], str]:
+    """Returns where passages are served; one server for each set of them."""
+
+    @functools.cache
+    def start(passages: tuple[Passage, ...]) -> str:
+        url: str = serve(build("bm25s", passages)).url
+        return url
+
+    return lambda passages: start(tuple(passages))

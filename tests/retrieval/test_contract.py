@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from searchenv.retrieval import Retriever, open_index
+from searchenv.retrieval import RemoteRetriever, Retriever, open_index
 from searchenv.types import Hit, Passage
 
 # Lengths 2, 3 and 1, mean 2; "alpha" is in two of three passages:
@@ -31,9 +31,14 @@ PLACES = (
 MakeRetriever = Callable[[Sequence[Passage]], Retriever]
 
 
-@pytest.fixture
-def make_retriever(engine: str, build: Callable[[str, Sequence[Passage]], Path]) -> MakeRetriever:
-    return lambda passages: open_index(build(engine, passages))
+@pytest.fixture(params=["lucene", "bm25s", "remote"])
+def make_retriever(
+    request: pytest.FixtureRequest, build: Callable[[str, Sequence[Passage]], Path]
+) -> MakeRetriever:
+    if request.param == "remote":
+        url_of = request.getfixturevalue("url_of")
+        return lambda passages: RemoteRetriever(url_of(passages))
+    return lambda passages: open_index(build(request.param, passages))
 
 
 def ids(hits: Sequence[Hit]) -> list[str]:
