@@ -1,11 +1,16 @@
 """Fixtures for all tests: the real data, a home for built indexes, a small world of passages."""
 
 import os
-from collections.abc import Iterator, Sequence
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from searchenv.retrieval import TransformersEncoder
 from searchenv.types import Gold, Hit, Passage, Question
 
 
@@ -30,6 +35,39 @@ def data_dir() -> Path:
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def minilm() -> TransformersEncoder:
+    """The real small model, loaded once."""
+    return TransformersEncoder("minilm")
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random BERT of 16 numbers that reads letters and digits."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizer
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789:"
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{c}" for c in letters)]
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        initializer_range=0.5,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = BertModel(config)  # type: ignore[no-untyped-call]
+    model.save_pretrained(folder)
+    vocabulary = {word: i for i, word in enumerate(words)}
+    BertTokenizer(vocab=vocabulary, model_max_length=64).save_pretrained(folder)
+    return folder
 
 
 class KeywordRetriever:
@@ -89,3 +127,45 @@ def questions() -> tuple[Question, ...]:
 @pytest.fixture
 def keyword_retriever() -> KeywordRetriever:
     return KeywordRetriever(PASSAGES)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A retrieval service in a process of its own."""
+
+    url: str
+    process: subprocess.Popen[str]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
+    """Starts ``searchenv serve``, or a script, on a free port; all end with the session."""
+    started: list[subprocess.Popen[str]] = []
+    log = tmp_path_factory.mktemp("serve") / "stderr.txt"
+
+    def start(*arguments: str | Path) -> Served:
+        words = [str(argument) for argument in arguments]
+        if not words[0].endswith(".py"):
+            words = ["-m", "searchenv.cli.commands", "serve", "--port", "0", *words]
+        with log.open("a") as errors:
+            process = subprocess.Popen(
+                [sys.executable, *words], stdout=subprocess.PIPE, stderr=errors, text=True
+            )
+        started.append(process)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert " at http://" in line, log.read_text()
+        return Served(line.split()[-1], process)
+
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.kill()  # also wakes what a test has stopped
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()

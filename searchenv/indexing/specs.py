@@ -18,10 +18,14 @@ class IndexSpec:
 
     name: str
     engine: str
-    """``"lucene"`` or ``"bm25s"``."""
+    """``"lucene"``, ``"bm25s"`` or ``"faiss"``."""
     corpus: tuple[Path, ...]
     k1: float = 0.9
     b: float = 0.4
+    encoder: str | None = None
+    """Of engine ``faiss``: what :class:`searchenv.retrieval.TransformersEncoder` takes."""
+    faiss_type: str = "flat"
+    """``"flat"`` or ``"hnsw"``."""
     skip_broken: bool = False
 
 
@@ -71,6 +75,8 @@ def build_spec(
         engine=spec.engine,
         k1=spec.k1,
         b=spec.b,
+        encoder=spec.encoder,
+        faiss_type=spec.faiss_type,
         name=spec.name,
         skip_broken=spec.skip_broken,
         replace=replace,

@@ -69,6 +69,7 @@ def encode_shard(passages: Passages, encoder: Encoder, folder: Path, rows: range
         passages=_digest(passages, rows),
     )
     shard = _resume(folder, planned)
+    shard.write(folder)
     with (folder / VECTORS_FILE).open("ab") as file:
         file.truncate(shard.done * shard.dim * 4)
         yield shard.done
