@@ -15,7 +15,7 @@ from searchenv.retrieval.bm25 import DOCID_RANKS_FILE
 from searchenv.retrieval.passages import PassageStore
 from searchenv.retrieval.words import WordAnalyzer
 
-__all__ = ["bm25s_version", "write_bm25s"]
+__all__ = ["bm25s_version", "docid_ranks", "write_bm25s"]
 
 
 def write_bm25s(passages: Path, folder: Path, *, k1: float, b: float) -> Iterator[int]:
@@ -40,10 +40,10 @@ def write_bm25s(passages: Path, folder: Path, *, k1: float, b: float) -> Iterato
     model = bm25s.BM25(method="lucene", k1=k1, b=b)
     model.index((documents, vocabulary), create_empty_token=False, show_progress=False)
     model.save(folder, show_progress=False)
-    np.save(folder / DOCID_RANKS_FILE, _docid_ranks(store))
+    np.save(folder / DOCID_RANKS_FILE, docid_ranks(store))
 
 
-def _docid_ranks(store: PassageStore) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
+def docid_ranks(store: PassageStore) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
     """Returns for each row the place of its id among all ids: what ties are ordered by."""
     order = pc.sort_indices(store.ids()).to_numpy()
     ranks = np.empty(len(order), np.int32)

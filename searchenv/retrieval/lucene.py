@@ -14,11 +14,14 @@ Differences:
 import hashlib
 import json
 import os
+import re
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from searchenv.errors import IndexNotFoundError, RetrievalError
 from searchenv.retrieval.java import java
@@ -27,9 +30,14 @@ from searchenv.retrieval.ranking import checked, to_hits
 from searchenv.retrieval.stored import StoredPassages
 from searchenv.types import Hit
 
-__all__ = ["Analyzer", "LuceneRetriever"]
+__all__ = ["Analyzer", "LuceneRetriever", "TermCounts"]
 
 _MAX_CLAUSES = 1 << 20  # Lucene's own limit of 1,024 makes a long query an error
+_CACHED_QUERIES = 1024
+_CACHED_TERMS = 1 << 16
+_OPERATOR = re.compile(r"([^\w]|^(?:AND|OR|NOT)$)")  # of Lucene's query language
+
+_Query = TypeVar("_Query")
 
 
 class Analyzer(StrEnum):
@@ -43,6 +51,17 @@ class Analyzer(StrEnum):
     """The same without a stemmer."""
     WHITESPACE = "lucene-whitespace"
     """Cut at white space, nothing else: for texts that were tokenised before."""
+
+
+@dataclass(frozen=True, slots=True)
+class TermCounts:
+    """What BM25 needs to know of a corpus: its size, and in how many documents terms are."""
+
+    num_documents: int
+    """Those that hold a term."""
+    num_tokens: int
+    """Terms in all documents, repeated ones too."""
+    doc_freqs: Mapping[str, int]
 
 
 class LuceneRetriever:
@@ -103,14 +122,47 @@ class LuceneRetriever:
             RetrievalError: Java raised an exception.
         """
         texts, k = checked(queries, k)
-        if not texts:
-            return []
+        return self._search(_Searcher.text_query, texts, k) if texts else []
+
+    def search_terms(self, queries: Sequence[Mapping[str, float]], k: int) -> list[list[Hit]]:
+        """Searches for terms, as :meth:`terms` gives them, whose scores count with a weight each.
+
+        ``search`` gives the same as a weight of 1 for each time that a term is in the query.
+        """
+        return self._search(_Searcher.term_query, queries, checked([], k)[1]) if queries else []
+
+    def terms(self, queries: Sequence[str]) -> list[list[str]]:
+        """Returns the terms of each query, in their order."""
+        texts, _ = checked(queries, 1)
+        with java():
+            searcher = self._searcher()
+            return [searcher.terms(text) for text in texts]
+
+    def count(self, terms: Iterable[str]) -> TermCounts:
+        """Returns the statistics of the corpus, and how many documents hold each term."""
+        with java():
+            return self._searcher().count(terms)
+
+    def _search(
+        self, make_query: Callable[["_Searcher", _Query], Any], queries: Sequence[_Query], k: int
+    ) -> list[list[Hit]]:
         with java():
             searcher = self._searcher()
             given = self._given_passages
             passage = (searcher.stored_passages if given is None else given).passage
-            ranked = searcher.rank(texts, k)
+            ranked = searcher.rank(make_query, queries, k)
             return [to_hits([passage(row) for row in rows], scores) for rows, scores in ranked]
+
+    def with_parameters(self, k1: float, b: float) -> "LuceneRetriever":
+        """Returns a retriever over the same index that scores with other parameters."""
+        return LuceneRetriever(
+            self.folder,
+            passages=self._given_passages,
+            fingerprint=f"{self.fingerprint} {k1} {b}",
+            analyzer=self.analyzer,
+            k1=k1,
+            b=b,
+        )
 
     def close(self) -> None:
         """Closes the index files; the next search opens them again."""
@@ -146,25 +198,60 @@ class _Searcher:
         self._searcher.setSimilarity(autoclass(lucene + "similarities.BM25Similarity")(k1, b))
         self._analyzer = make_analyzer(autoclass, analyzer)
         self._generator = autoclass("io.anserini.search.query.BagOfWordsQueryGenerator")()
+        self._parser = autoclass("org.apache.lucene.queryparser.classic.QueryParser")(
+            "contents", autoclass("org.apache.lucene.analysis.core.WhitespaceAnalyzer")()
+        )
+        self._analyze = autoclass("io.anserini.analysis.AnalyzerUtils").analyze
+        self._term_class = autoclass("org.apache.lucene.index.Term")
         self._json = autoclass("com.fasterxml.jackson.databind.ObjectMapper")().writer()
         field, kind = autoclass(lucene + "SortField"), autoclass(lucene + "SortField$Type")
         self._by_score_then_id = autoclass(lucene + "Sort")(
             field.FIELD_SCORE, field("id", kind.STRING_VAL)
         )
+        self.terms = lru_cache(_CACHED_QUERIES)(self._terms)
+        self._doc_freq = lru_cache(_CACHED_TERMS)(self._count_documents)
+        size = self._searcher.collectionStatistics("contents")
+        self._num_counted = 0 if size is None else size.docCount()
+        self._num_tokens = 0 if size is None else size.sumTotalTermFreq()
         self._error = JavaException
         self._num_documents = self._reader.maxDoc()
         self.stored_passages = StoredPassages(self._reader, folder)
 
-    def rank(self, texts: Sequence[str], k: int) -> list[tuple[list[int], list[float]]]:
+    def rank(
+        self, make_query: Callable[["_Searcher", _Query], Any], queries: Sequence[_Query], k: int
+    ) -> list[tuple[list[int], list[float]]]:
         """Returns documents and scores of each query, best first."""
         k = min(k, max(self._num_documents, 1))
         try:
-            return [self._rank_one(text, k) for text in texts]
+            return [self._rank_one(make_query(self, query), k) for query in queries]
         except self._error as error:
             raise RetrievalError(f"Lucene failed: {error}") from error
 
-    def _rank_one(self, text: str, k: int) -> tuple[list[int], list[float]]:
-        query = self._generator.buildQuery("contents", self._analyzer, text)
+    def text_query(self, text: str) -> Any:
+        return self._generator.buildQuery("contents", self._analyzer, text)
+
+    def term_query(self, weights: Mapping[str, float]) -> Any:
+        # a query in Lucene's language is one call into Java, not five for each term
+        words = (
+            f"{_OPERATOR.sub(_escaped, term)}^{weight:.9f}" for term, weight in weights.items()
+        )
+        return self._parser.parse(" ".join(words))
+
+    def _terms(self, text: str) -> list[str]:
+        found: list[str] = json.loads(
+            self._json.writeValueAsString(self._analyze(self._analyzer, text))
+        )
+        return found
+
+    def _count_documents(self, term: str) -> int:
+        freq: int = self._reader.docFreq(self._term_class("contents", term))
+        return freq
+
+    def count(self, terms: Iterable[str]) -> TermCounts:
+        freqs = {term: self._doc_freq(term) for term in terms}
+        return TermCounts(self._num_counted, self._num_tokens, freqs)
+
+    def _rank_one(self, query: Any, k: int) -> tuple[list[int], list[float]]:
         top = self._searcher.search(query, k + 1)
         # one call for all hits: a Java object for each costs three times as much
         found = json.loads(self._json.writeValueAsString(top))["scoreDocs"]
@@ -179,6 +266,10 @@ class _Searcher:
 
     def close(self) -> None:
         self._reader.close()
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\{match[0]}"
 
 
 def make_analyzer(autoclass: Callable[[str], Any], analyzer: Analyzer) -> Any:
