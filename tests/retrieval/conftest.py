@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from searchenv.indexing import build_index
+from searchenv.indexing import build_index, build_shards
+from searchenv.retrieval import Encoder
 from searchenv.types import Passage
 
 ENGINES = ("lucene", "bm25s")
 
-Build = Callable[[str, Sequence[Passage]], Path]
+Build = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
@@ -20,11 +21,17 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     """Builds an index of passages with an engine, once, and returns its folder."""
     built: dict[tuple[str, tuple[Passage, ...]], Path] = {}
 
-    def build_once(engine: str, passages: Sequence[Passage]) -> Path:
+    def build_once(
+        engine: str, passages: Sequence[Passage], encoder: Encoder | None = None
+    ) -> Path:
         key = (engine, tuple(passages))
         if key not in built:
             built[key] = tmp_path_factory.mktemp("index") / engine
-            build_index(passages, built[key], engine=engine)
+            name, _, shards = engine.partition(" ")
+            if shards:
+                build_shards(passages, built[key], num_shards=2, engine=name)
+            else:
+                build_index(passages, built[key], engine=name, encoder=encoder)
         return built[key]
 
     return build_once
