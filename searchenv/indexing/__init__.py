@@ -5,6 +5,7 @@ from searchenv.indexing.corpus import Corpus
 from searchenv.indexing.faiss_index import adopt_faiss, merge_shards
 from searchenv.indexing.faiss_writer import Hnsw
 from searchenv.indexing.publish import ensure_index
+from searchenv.indexing.shards import build_shards
 from searchenv.indexing.specs import IndexSpec, build_spec, load_spec
 from searchenv.indexing.vectors import encode_corpus
 from searchenv.indexing.verify import IndexReport, list_indexes, verify_index
@@ -16,6 +17,7 @@ __all__ = [
     "IndexSpec",
     "adopt_faiss",
     "build_index",
+    "build_shards",
     "build_spec",
     "encode_corpus",
     "ensure_index",

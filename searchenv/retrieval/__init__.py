@@ -14,6 +14,7 @@ from searchenv.retrieval.passages import Passages, PassageStore, PassageWriter
 from searchenv.retrieval.remote import RemoteRetriever, Wire
 from searchenv.retrieval.replay import RecordingRetriever, ReplayRetriever
 from searchenv.retrieval.rerank import CrossEncoder, RerankRetriever, Scorer
+from searchenv.retrieval.sharded import ShardedRetriever
 
 __all__ = [
     "Analyzer",
@@ -41,6 +42,7 @@ __all__ = [
     "Retriever",
     "RetrieverTool",
     "Scorer",
+    "ShardedRetriever",
     "TransformersEncoder",
     "Wire",
     "index_home",

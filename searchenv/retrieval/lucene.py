@@ -231,6 +231,8 @@ class _Searcher:
         return self._generator.buildQuery("contents", self._analyzer, text)
 
     def term_query(self, weights: Mapping[str, float]) -> Any:
+        if not weights:
+            return self.text_query("")
         # a query in Lucene's language is one call into Java, not five for each term
         words = (
             f"{_OPERATOR.sub(_escaped, term)}^{weight:.9f}" for term, weight in weights.items()

@@ -25,6 +25,7 @@ from searchenv.retrieval.manifest import (
     read_manifest,
 )
 from searchenv.retrieval.passages import Passages, PassageStore
+from searchenv.retrieval.sharded import SHARDS_FILE, ShardedRetriever, shard_folders
 
 __all__ = ["named_indexes", "open_index"]
 
@@ -39,12 +40,12 @@ def open_index(
     encoder: Encoder | str | None = None,
     passages: Passages | None = None,
     download: bool = False,
-) -> LuceneRetriever | Bm25sRetriever | DenseRetriever:
+) -> LuceneRetriever | Bm25sRetriever | DenseRetriever | ShardedRetriever:
     """Returns a retriever over an index; nothing heavy is opened before its first search.
 
     Args:
-        path_or_name: a folder that searchenv built; a Lucene or FAISS folder that Anserini or
-            Pyserini built; a FAISS file; the name of an index under
+        path_or_name: a folder that searchenv built, also one of shards; a Lucene or FAISS folder
+            that Anserini or Pyserini built; a FAISS file; the name of an index under
             :func:`searchenv.retrieval.index_home`; or the name of one of Pyserini's prebuilt
             indexes. A string without a separator is looked up as a name first, then as a folder.
         engine: refuse an index of another engine; None takes what there is.
@@ -71,6 +72,12 @@ def open_index(
         raise IndexNotFoundError(_not_found(str(path_or_name)))
     if isinstance(encoder, str):
         encoder = TransformersEncoder(encoder)
+    if (folder / SHARDS_FILE).is_file():
+        parts = [
+            open_index(shard, engine=engine, analyzer=analyzer, encoder=encoder)
+            for shard in shard_folders(folder)
+        ]
+        return ShardedRetriever(parts)
     if is_faiss_folder(folder):
         _check(engine, Engine.FAISS, "engine", folder)
         return _open_foreign_faiss(folder, encoder, passages)
@@ -99,6 +106,7 @@ def _find(path_or_name: str | Path) -> Path | None:
 def _is_index(folder: Path) -> bool:
     return (
         (folder / MANIFEST_FILE).is_file()
+        or (folder / SHARDS_FILE).is_file()
         or any(folder.glob("segments_*"))
         or is_faiss_folder(folder)
     )

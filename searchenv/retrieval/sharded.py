@@ -20,9 +20,11 @@ Scores of different indexes compare only if they come from the same statistics:
 import json
 import math
 import os
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -30,11 +32,11 @@ from searchenv.errors import IndexMismatchError, IndexNotFoundError
 from searchenv.retrieval.base import Retriever
 from searchenv.retrieval.composition import DegradedHits, derived_fingerprint, search_aligned
 from searchenv.retrieval.lucene import LuceneRetriever, TermCounts
-from searchenv.retrieval.opening import open_index
+from searchenv.retrieval.passages import Passages
 from searchenv.retrieval.ranking import checked, to_hits
-from searchenv.types import Hit
+from searchenv.types import Hit, Passage
 
-__all__ = ["LocalShard", "Shard", "ShardedRetriever", "merge_hits", "open_shards", "shard_folders"]
+__all__ = ["LocalShard", "Shard", "ShardedRetriever", "merge_hits", "shard_folders"]
 
 SHARDS_FILE = "shards.json"
 SHARDS_FORMAT = 1
@@ -90,6 +92,11 @@ class ShardedRetriever:
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_pool": None}
 
+    @property
+    def passages(self) -> Passages:
+        """Returns the passages of all shards; AttributeError where a shard is elsewhere."""
+        return _Joined([shard.passages for shard in self.shards])  # type: ignore[attr-defined]
+
     def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         """Returns up to ``k`` hits for each query; see :class:`searchenv.retrieval.Retriever`."""
         texts, k = checked(queries, k)
@@ -127,6 +134,12 @@ class LocalShard:
         self.retriever = retriever
         self.fingerprint = retriever.fingerprint
         self._adjusted: tuple[float, LuceneRetriever] | None = None
+
+    @property
+    def passages(self) -> Passages:
+        """Returns the passages of the retriever; AttributeError where it names none."""
+        passages: Passages = self.retriever.passages  # type: ignore[attr-defined]
+        return passages
 
     def count_terms(self, queries: Sequence[str]) -> TermCounts | None:
         """Returns the statistics of a Lucene index for the terms of queries, None of others."""
@@ -166,18 +179,13 @@ class LocalShard:
         return self._adjusted[1]
 
 
-def open_shards(folder: str | Path) -> ShardedRetriever:
-    """Returns a retriever over a folder of shards, all in this process.
+def shard_folders(folder: str | Path) -> list[Path]:
+    """Returns the index folders of a folder of shards; what ``open_index`` opens together.
 
     Raises:
-        IndexNotFoundError: there is no ``shards.json``, or a shard is missing.
+        IndexNotFoundError: there is no ``shards.json``.
         IndexMismatchError: it cannot be read.
     """
-    return ShardedRetriever([open_index(shard) for shard in shard_folders(folder)])
-
-
-def shard_folders(folder: str | Path) -> list[Path]:
-    """Returns the index folders of a folder of shards; raises as :func:`open_shards`."""
     path = Path(folder, SHARDS_FILE)
     if not path.is_file():
         raise IndexNotFoundError(f"no {SHARDS_FILE} in {folder}: not a folder of shards")
@@ -214,6 +222,40 @@ def merge_hits(lists: Sequence[Sequence[Hit]], k: int, *, tie: float = 0.0) -> l
     merged = to_hits([passage for _, passage in pairs], scores)[:k]
     reasons = [hits.reason for hits in lists if isinstance(hits, DegradedHits)]
     return DegradedHits(merged, "; ".join(reasons)) if reasons else merged
+
+
+class _Joined:
+    """Passages of several parts, one after the other."""
+
+    def __init__(self, parts: Sequence[Passages]) -> None:
+        self._parts = parts
+        self._starts = list(accumulate(map(len, parts), initial=0))
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def passage(self, row: int) -> Passage:
+        part = bisect_right(self._starts, row) - 1
+        return self._parts[part].passage(row - self._starts[part])
+
+    def batches(self) -> Iterator[list[Passage]]:
+        return chain.from_iterable(part.batches() for part in self._parts)
+
+    def get(self, ids: Sequence[str]) -> list[Passage]:
+        wanted = set(ids)
+        found = {p.id: p for batch in self.batches() for p in batch if p.id in wanted}
+        for id_ in ids:
+            if id_ not in found:
+                raise KeyError(f"no passage with id {id_!r}")
+        return [found[id_] for id_ in ids]
+
+    def ids_by_title(self, titles: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        wanted = list(titles)
+        found: dict[str, tuple[str, ...]] = dict.fromkeys(wanted, ())
+        for part in self._parts:
+            for title, ids in part.ids_by_title(wanted).items():
+                found[title] += ids
+        return {title: ids for title, ids in found.items() if ids}
 
 
 def _total(parts: Sequence[TermCounts | None]) -> TermCounts | None:
