@@ -7,6 +7,7 @@ ten routes need none.
 import asyncio
 import hmac
 import logging
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from searchenv.serving.batching import Batcher, BatchOptions
 from searchenv.serving.metrics import IndexMetrics, Metrics
 from searchenv.serving.openapi import openapi
 from searchenv.serving.wire import (
+    V1_DEFAULT_K,
     RefusedError,
     SearchRequest,
     parse_json,
@@ -73,9 +75,10 @@ class ServiceOptions:
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        for name in ("max_body_bytes", "max_queries", "max_k", "grace_s"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+        bounds = {"max_body_bytes": 1, "max_queries": 1, "max_k": V1_DEFAULT_K, "grace_s": 1}
+        for name, least in bounds.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be >= {least}, got {getattr(self, name)}")
 
 
 class RetrievalApp:
@@ -142,7 +145,7 @@ class RetrievalApp:
             await batcher.start()
             self._batchers[name] = batcher
             passages = getattr(retriever, "passages", None)
-            self._sizes[name] = self._options.max_k if passages is None else len(passages)
+            self._sizes[name] = sys.maxsize if passages is None else len(passages)
 
     def stop_soon(self) -> None:
         """Makes ``/ready`` say no, so that a balancer sends no more requests."""
@@ -225,10 +228,11 @@ class RetrievalApp:
             raise RefusedError(
                 HTTPStatus.NOT_FOUND, f"no index {name!r}. {did_you_mean(name, self._batchers)}"
             )
-        k = min(request.k, max(self._sizes[name], 1)) if request.k > options.max_k else request.k
-        if k > options.max_k:
+        k = request.k
+        if k > options.max_k and (k := min(k, max(self._sizes[name], 1))) > options.max_k:
             raise RefusedError(
-                HTTPStatus.UNPROCESSABLE_ENTITY, f"expected at most {options.max_k} hits, got {k}"
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                f"expected at most {options.max_k} hits, got {request.k}",
             )
         answers = await batcher.search(request.queries, k, receive)
         return request.encode(name, batcher.retriever.fingerprint, answers)
@@ -241,9 +245,11 @@ class RetrievalApp:
         return _json(HTTPStatus.OK, {"status": "ready"})
 
     def _openapi(self) -> Reply:
+        max_k = self._options.max_k
         document = openapi(
             indexes=list(self._retrievers),
             max_queries=self._options.max_queries,
+            max_k=max_k if min(self._sizes.values()) > max_k else None,
             secured=self._authorization is not None,
         )
         return _json(HTTPStatus.OK, document)

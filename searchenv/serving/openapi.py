@@ -23,17 +23,20 @@ _REFUSALS = {
 }
 
 
-def openapi(*, indexes: Sequence[str], max_queries: int, secured: bool) -> dict[str, object]:
+def openapi(
+    *, indexes: Sequence[str], max_queries: int, max_k: int | None, secured: bool
+) -> dict[str, object]:
     """Returns the OpenAPI 3.1 document of a service.
 
     Args:
         indexes: their names, the default one first.
         max_queries: of a request.
+        max_k: hits a query; None: any number, for the indexes are small.
         secured: whether a token is asked for.
     """
     from searchenv import __version__
 
-    paths = {**_search_paths(indexes, max_queries), **_other_paths()}
+    paths = {**_search_paths(indexes, max_queries, max_k), **_other_paths()}
     document: dict[str, object] = {
         "openapi": "3.1.0",
         "info": {"title": "searchenv retrieval service", "version": __version__},
@@ -51,12 +54,13 @@ def openapi(*, indexes: Sequence[str], max_queries: int, secured: bool) -> dict[
     return document
 
 
-def _search_paths(indexes: Sequence[str], max_queries: int) -> Paths:
+def _search_paths(indexes: Sequence[str], max_queries: int, max_k: int | None) -> Paths:
     queries: Schema = {"type": "array", "items": _STRING, "maxItems": max_queries}
     index: Schema = {"enum": [*indexes, None], "description": f"Missing or null: {indexes[0]}."}
 
     def count(least: int, default: int) -> Schema:
-        return {"type": ["integer", "null"], "minimum": least, "default": default}
+        bounds = {"minimum": least} if max_k is None else {"minimum": least, "maximum": max_k}
+        return {"type": ["integer", "null"], "default": default, **bounds}
 
     def asked(**properties: Schema) -> Schema:
         single = {"required": ["query"], "properties": {"query": _STRING}}

@@ -172,8 +172,8 @@ def test_workers_share_a_port_and_one_that_dies_is_replaced(
 
 
 def test_options_are_checked() -> None:
-    with pytest.raises(ValueError, match="max_k must be >= 1, got 0"):
-        ServiceOptions(max_k=0)
+    with pytest.raises(ValueError, match="max_k must be >= 5, got 4"):
+        ServiceOptions(max_k=4)
     with pytest.raises(ValueError, match="deadline_s must be > 0, got 0"):
         BatchOptions(deadline_s=0)
     with pytest.raises(ValueError, match="max_wait_ms must be >= 0, got -1"):
