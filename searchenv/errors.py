@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 __all__ = [
+    "BudgetExceededError",
     "CorpusError",
     "EpisodeStateError",
     "IndexMismatchError",
@@ -57,6 +58,10 @@ class RetrievalError(SearchEnvError, RuntimeError):
     def __init__(self, message: str = "", *, retryable: bool = True) -> None:
         super().__init__(message)
         self.retryable = retryable
+
+
+class BudgetExceededError(RetrievalError):
+    """A search would cost more requests than it was allowed; nothing was sent for it."""
 
 
 class QuestionError(SearchEnvError, ValueError):

@@ -15,6 +15,9 @@ from searchenv.retrieval.remote import RemoteRetriever, Wire
 from searchenv.retrieval.replay import RecordingRetriever, ReplayRetriever
 from searchenv.retrieval.rerank import CrossEncoder, RerankRetriever, Scorer
 from searchenv.retrieval.sharded import ShardedRetriever
+from searchenv.retrieval.web import WebRetriever
+from searchenv.retrieval.web_apis import GoogleCseApi, SearchApi, SearxngApi, SerperApi
+from searchenv.retrieval.web_pages import PageFetcher
 
 __all__ = [
     "Analyzer",
@@ -28,9 +31,11 @@ __all__ = [
     "EncoderSettings",
     "Engine",
     "Fusion",
+    "GoogleCseApi",
     "HybridRetriever",
     "LuceneRetriever",
     "Manifest",
+    "PageFetcher",
     "PassageStore",
     "PassageWriter",
     "Passages",
@@ -42,8 +47,12 @@ __all__ = [
     "Retriever",
     "RetrieverTool",
     "Scorer",
+    "SearchApi",
+    "SearxngApi",
+    "SerperApi",
     "ShardedRetriever",
     "TransformersEncoder",
+    "WebRetriever",
     "Wire",
     "index_home",
     "named_indexes",

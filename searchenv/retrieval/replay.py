@@ -151,7 +151,7 @@ class ReplayRetriever:
         texts, k = checked(queries, k)
         for text in texts:
             if (text, k) not in self._results:
-                raise RetrievalError(self._unseen(text, k))
+                raise RetrievalError(self._unseen(text, k), retryable=False)
         found = (self._results[text, k] for text in texts)
         # no two queries may share a list that a caller could change
         return [hits if isinstance(hits, DegradedHits) else list(hits) for hits in found]
