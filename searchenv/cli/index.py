@@ -4,9 +4,16 @@ import argparse
 from pathlib import Path
 
 from searchenv.cli.options import Commands, add_engine
-from searchenv.indexing import build_index, build_spec, list_indexes, load_spec, verify_index
+from searchenv.indexing import (
+    adopt_faiss,
+    build_index,
+    build_spec,
+    list_indexes,
+    load_spec,
+    verify_index,
+)
 from searchenv.indexing.faiss_writer import FAISS_TYPES
-from searchenv.retrieval import Manifest, index_home, open_index
+from searchenv.retrieval import Manifest, TransformersEncoder, index_home, open_index
 
 __all__ = ["add_commands"]
 
@@ -39,6 +46,21 @@ def _index_build(arguments: argparse.Namespace) -> int:
         )
         folder = arguments.out
     print(f"{folder}: {_describe(manifest)}")
+    return 0
+
+
+def _index_adopt(arguments: argparse.Namespace) -> int:
+    given = arguments.passage_format
+    passage_format = None if given is None else given.replace("\\n", "\n")  # shells pass it as is
+    encoder = TransformersEncoder(arguments.encoder, passage_format=passage_format)
+    manifest = adopt_faiss(
+        arguments.faiss,
+        arguments.corpus,
+        arguments.out,
+        encoder=encoder,
+        replace=arguments.replace,
+    )
+    print(f"{arguments.out}: {_describe(manifest)}")
     return 0
 
 
@@ -97,6 +119,8 @@ def _add_index(parser: argparse.ArgumentParser) -> None:
     )
     build.set_defaults(run=_index_build)
 
+    _add_adopt(commands)
+
     verify = commands.add_parser("verify", help="check an index against its manifest")
     verify.add_argument("index", type=Path, metavar="DIR")
     verify.set_defaults(run=_index_verify)
@@ -112,3 +136,14 @@ def _add_index(parser: argparse.ArgumentParser) -> None:
     commands.add_parser("list", help="list the indexes that have a name").set_defaults(
         run=_index_list
     )
+
+
+def _add_adopt(commands: Commands) -> None:
+    adopt = commands.add_parser("adopt", help="make an index of a FAISS file that others built")
+    adopt.add_argument("faiss", type=Path, metavar="FAISS", help="the file, or its folder")
+    adopt.add_argument("--corpus", nargs="+", type=Path, metavar="FILE", required=True)
+    adopt.add_argument("--encoder", metavar="NAME|DIR", required=True)
+    adopt.add_argument("--out", type=Path, metavar="DIR", required=True)
+    adopt.add_argument("--passage-format", metavar="TEXT", help="such as '\"{title}\" {text}'")
+    adopt.add_argument("--replace", action="store_true", help="replace an index that is there")
+    adopt.set_defaults(run=_index_adopt)

@@ -23,7 +23,7 @@ __all__ = ["Shard", "encode_corpus", "encode_shard", "open_shards", "shard_rows"
 
 VECTORS_FILE = "vectors.f32"
 _PROGRESS = "progress.json"
-_BLOCK = 2048
+_BLOCK = 1024
 """Passages between two times that the work is made safe."""
 
 

@@ -332,6 +332,19 @@ def test_a_spec_names_the_encoder(tiny_bert: Path, tmp_path: Path) -> None:
     assert (manifest.dense.encoder, manifest.dense.kind) == (str(tiny_bert), "hnsw")
 
 
+def test_command_adopts_a_faiss_file(tiny_bert: Path, tmp_path: Path) -> None:
+    lines = [json.dumps({"id": p.id, "contents": f"{p.title}\n{p.text}"}) for p in TOWNS]
+    (tmp_path / "towns.jsonl").write_text("\n".join(lines))
+    encoder = TransformersEncoder(tiny_bert, passage_format="{title}\n-{text}")
+    build_index(TOWNS, tmp_path / "theirs", engine="faiss", encoder=encoder)
+    adopt = ["index", "adopt", str(tmp_path / "theirs" / "faiss"), "--encoder", str(tiny_bert)]
+    adopt += ["--corpus", str(tmp_path / "towns.jsonl"), "--out", str(tmp_path / "ours")]
+    assert cli.main([*adopt, "--passage-format", r"{title}\n-{text}"]) == 0
+    queries = ["town 7", "people"]
+    theirs, ours = (open_index(tmp_path / name) for name in ("theirs", "ours"))
+    assert ours.search(queries, 3) == theirs.search(queries, 3)
+
+
 def test_command_builds_and_searches(
     tiny_bert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
