@@ -6,6 +6,7 @@ import os
 import random
 import threading
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -239,6 +240,7 @@ class WebRetriever:
 
                 self._client = httpx.Client()
                 self._client_of = os.getpid()
+                weakref.finalize(self, self._client.close)
             return self._client
 
     def _refused(self, response: "httpx.Response") -> _Failure:

@@ -11,6 +11,7 @@ import re
 import socket
 import threading
 import time
+import weakref
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING
 
@@ -158,6 +159,7 @@ class PageFetcher:
                     headers={"User-Agent": "searchenv", "Accept-Encoding": "identity"},
                 )
                 self._client_of = os.getpid()
+                weakref.finalize(self, self._client.close)
             return self._client
 
 

@@ -3,8 +3,10 @@
 import pickle
 import re
 import threading
+import uuid
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from searchenv.retrieval import RemoteRetriever, Retriever, open_index
+from searchenv.retrieval import (
+    CachedRetriever,
+    HybridRetriever,
+    RecordingRetriever,
+    RemoteRetriever,
+    ReplayRetriever,
+    RerankRetriever,
+    Retriever,
+    WebRetriever,
+    Wire,
+    open_index,
+)
 from searchenv.retrieval.encoders import Vectors
+from searchenv.retrieval.remote_formats import read_reply
+from searchenv.retrieval.web_apis import ApiRequest, WebResult
 from searchenv.types import Hit, Passage
 
 # Lengths 2, 3 and 1, mean 2; "alpha" is in two of three passages:
@@ -50,19 +65,107 @@ class WordEncoder:
         return self.encode_queries([f"{a} {b}" for a, b in zip(titles, texts, strict=True)])
 
 
+Build = Callable[..., Path]
 MakeRetriever = Callable[[Sequence[Passage]], Retriever]
 
 
-OF_WORDS = ("lucene", "bm25s", "remote", "lucene shards", "bm25s shards")
+def words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))
+
+
+class OverlapScorer:
+    """Counts the query's words that a passage holds."""
+
+    fingerprint = "overlap"
+
+    def score(self, pairs: Sequence[tuple[str, Passage]]) -> list[float]:
+        return [float(len(words(query) & words(passage.text))) for query, passage in pairs]
+
+
+class RecordThenReplay:
+    """Records a search, then answers it from the recording alone."""
+
+    def __init__(self, inner: Retriever, path: Path) -> None:
+        self.inner = inner
+        self.path = path
+        self.fingerprint = inner.fingerprint
+
+    def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
+        path = self.path.with_name(uuid.uuid4().hex)
+        RecordingRetriever(self.inner, path).search(queries, k)
+        return ReplayRetriever(path).search(queries, k)
+
+
+@dataclass(frozen=True)
+class OwnServiceApi:
+    """Our own service as a search API; the address of a passage is its id."""
+
+    url: str
+    fingerprint: str
+
+    @property
+    def hints(self) -> dict[int, str]:
+        return {}
+
+    def request(self, query: str, k: int) -> ApiRequest:
+        body = {"queries": [query], "k": min(k, 1000)}
+        return ApiRequest("POST", f"{self.url}/v1/search", body=body)
+
+    def results(self, reply: Mapping[str, object]) -> list[WebResult]:
+        (hits,) = read_reply(Wire.V1, reply, 1, 1000).hits
+        return [WebResult(*hit.passage) for hit in hits]
+
+
+def compose(kind: str, passages: Sequence[Passage], build: Build, path: Path) -> Retriever:
+    """Returns a retriever over other retrievers; ``path`` is for its file."""
+    bm25 = open_index(build("bm25s", passages))
+    if kind == "cache":
+        return CachedRetriever(bm25, path)
+    if kind == "recording":
+        return RecordingRetriever(bm25, path)
+    if kind == "replay":
+        return RecordThenReplay(bm25, path)
+    if kind == "rerank":
+        return RerankRetriever(bm25, OverlapScorer(), depth=100)
+    dense = open_index(build("faiss", passages, WordEncoder()), encoder=WordEncoder())
+    if kind != "all":
+        return HybridRetriever([bm25, dense], kind.removeprefix("hybrid "))
+    hybrid = HybridRetriever([open_index(build("lucene", passages)), dense])
+    return CachedRetriever(RerankRetriever(hybrid, OverlapScorer(), depth=100), path)
+
+
+OF_WORDS = (
+    "lucene",
+    "bm25s",
+    "remote",
+    "lucene shards",
+    "bm25s shards",
+    "cache",
+    "recording",
+    "replay",
+)
+COMPOSED = ("cache", "recording", "replay", "rerank", "hybrid rrf", "hybrid weighted", "all")
 # for retrievers that find a passage by the words it shares with the query, and by nothing else
 of_words = pytest.mark.parametrize("make_retriever", OF_WORDS, indirect=True)
 
 
-@pytest.fixture(params=[*OF_WORDS, "faiss"])
-def make_retriever(request: pytest.FixtureRequest, build: Callable[..., Path]) -> MakeRetriever:
+@pytest.fixture(params=[*OF_WORDS, "faiss", *COMPOSED[3:], "web"])
+def make_retriever(
+    request: pytest.FixtureRequest, build: Build, tmp_path_factory: pytest.TempPathFactory
+) -> MakeRetriever:
     if request.param == "faiss":
         return lambda passages: open_index(
             build("faiss", passages, WordEncoder()), encoder=WordEncoder()
+        )
+    if request.param in COMPOSED:
+        return lambda passages: compose(
+            request.param, passages, build, tmp_path_factory.mktemp("composed") / "file"
+        )
+    if request.param == "web":
+        url_of = request.getfixturevalue("url_of")
+        return lambda passages: WebRetriever(
+            OwnServiceApi(url_of(passages), open_index(build("bm25s", passages)).fingerprint),
+            max_requests=1_000_000,
         )
     if request.param == "remote":
         url_of = request.getfixturevalue("url_of")
