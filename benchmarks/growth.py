@@ -167,7 +167,7 @@ def build_indexers(size: int, folder: Path) -> Row:
     store = write_store(size, folder)
     (folder / "json").mkdir()
     write_anserini_input(store, folder / "json")
-    runs = {
+    runs: dict[str, Callable[[Path], object]] = {
         "ours": lambda out: sum(write_lucene(store.path, out, k1=0.9, b=0.4)),
         "anserini": lambda out: run_anserini(folder / "json", out, ()),
         "anserini_merged": lambda out: run_anserini(folder / "json", out, ("-optimize",)),
@@ -232,7 +232,7 @@ def build_hnsw(size: int, folder: Path) -> Row:
 
 def build_faiss(size: int, folder: Path, faiss_type: str) -> Row:
     """Builds an index from vectors that are mapped into memory."""
-    mapped = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+    mapped = np.lib.format.open_memmap(
         folder / "vectors.npy", "w+", dtype=np.float32, shape=(size, DIM)
     )
     for number, block in enumerate(vectors(size, seed=1)):

@@ -101,13 +101,13 @@ def deploy(spec: ClusterSpec) -> str:
         IndexNotFoundError: there is no folder of shards.
         MissingDependencyError: Ray is not installed.
     """
+    folders = shard_folders(spec.shards)
     try:
         from ray import serve
     except ImportError as error:
         raise MissingDependencyError(
             f'a cluster needs Ray: pip install "searchenv[scale]" ({error})'
         ) from error
-    folders = shard_folders(spec.shards)
     quiet = {"log_level": "WARNING", "enable_access_log": False}
     replicas = {
         "min_replicas": spec.min_replicas,
