@@ -1,6 +1,5 @@
 """``build_index``: from a corpus to an index folder with a manifest."""
 
-import dataclasses
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,12 +14,13 @@ from searchenv.indexing.bm25_writer import bm25s_version, write_bm25s
 from searchenv.indexing.corpus import Corpus
 from searchenv.indexing.faiss_index import (
     as_encoder,
+    dense_manifest,
     dense_settings,
     remove_scratches,
     scratch,
     write_dense,
 )
-from searchenv.indexing.faiss_writer import Hnsw, check_faiss, faiss_version
+from searchenv.indexing.faiss_writer import Hnsw, check_faiss
 from searchenv.indexing.lucene_writer import lucene_version, write_lucene
 from searchenv.indexing.publish import new_folder, sole_builder
 from searchenv.retrieval.encoders import Encoder
@@ -75,7 +75,7 @@ def build_index(
         ValueError: unknown engine, or parameters out of range.
         JavaUnavailableError: engine ``lucene`` without a usable Java.
     """
-    chosen, out = _check(engine, k1, b), Path(out)
+    out, chosen = Path(out), _engine(engine)
     plan: _Bm25 | _Dense
     if chosen is Engine.FAISS:
         check_faiss(faiss_type)
@@ -89,17 +89,7 @@ def build_index(
             with _bar(progress, f"indexing with {chosen}", count) as bar:
                 for done in plan.write(folder, passages.sha256):
                     bar.update(done)
-            manifest = plan.describe(
-                Manifest(
-                    name=name or out.absolute().name,
-                    engine=chosen,
-                    engine_version="",
-                    corpus_sha256=passages.sha256,
-                    num_passages=count,
-                    searchenv_version=searchenv.__version__,
-                    created=datetime.now(UTC).isoformat(timespec="seconds"),
-                )
-            )
+            manifest = plan.manifest(name or out.absolute().name, passages.sha256, count)
             (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
         remove_scratches(out)
     return manifest
@@ -113,18 +103,27 @@ class _Bm25:
     k1: float
     b: float
 
+    def __post_init__(self) -> None:
+        if not (0 <= self.k1 < float("inf") and 0 <= self.b <= 1):
+            raise ValueError(f"expected k1 >= 0 and 0 <= b <= 1, got k1={self.k1}, b={self.b}")
+
     def write(self, folder: Path, _: str) -> Iterator[int]:
         write = write_lucene if self.engine is Engine.LUCENE else write_bm25s
         return write(folder / PASSAGES_FILE, folder / self.engine, k1=self.k1, b=self.b)
 
-    def describe(self, manifest: Manifest) -> Manifest:
+    def manifest(self, name: str, corpus_sha256: str, count: int) -> Manifest:
         is_lucene = self.engine is Engine.LUCENE
-        return dataclasses.replace(
-            manifest,
+        return Manifest(
+            name=name,
+            engine=self.engine,
             engine_version=lucene_version() if is_lucene else bm25s_version(),
+            corpus_sha256=corpus_sha256,
+            num_passages=count,
             analyzer=str(Analyzer.PORTER) if is_lucene else WORDS_PORTER,
             k1=self.k1,
             b=self.b,
+            searchenv_version=searchenv.__version__,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
 
@@ -148,21 +147,16 @@ class _Dense:
             self.hnsw,
         )
 
-    def describe(self, manifest: Manifest) -> Manifest:
-        return dataclasses.replace(
-            manifest,
-            engine_version=faiss_version(),
-            dense=dense_settings(self.encoder, self.faiss_type, self.hnsw),
-        )
+    def manifest(self, name: str, corpus_sha256: str, count: int) -> Manifest:
+        dense = dense_settings(self.encoder, self.faiss_type, self.hnsw)
+        return dense_manifest(name, corpus_sha256, count, dense)
 
 
-def _check(engine: str, k1: float, b: float) -> Engine:
+def _engine(engine: str) -> Engine:
     if engine not in list(Engine):
         raise ValueError(
             f"unknown engine {engine!r}. {did_you_mean(engine, [e.value for e in Engine])}"
         )
-    if not (0 <= k1 < float("inf") and 0 <= b <= 1):
-        raise ValueError(f"expected k1 >= 0 and 0 <= b <= 1, got k1={k1}, b={b}")
     return Engine(engine)
 
 

@@ -19,7 +19,7 @@ from searchenv.indexing.faiss_writer import (
     write_faiss,
 )
 from searchenv.indexing.publish import new_folder, sole_builder
-from searchenv.indexing.vectors import encode_shard, open_shards
+from searchenv.indexing.vectors import Shard, encode_shard, open_shards
 from searchenv.retrieval.dense import INDEX_FILE, DenseRetriever, read_faiss
 from searchenv.retrieval.encoders import Encoder, TransformersEncoder
 from searchenv.retrieval.manifest import (
@@ -34,6 +34,7 @@ from searchenv.retrieval.passages import Passages, PassageStore, PassageWriter
 __all__ = [
     "adopt_faiss",
     "as_encoder",
+    "dense_manifest",
     "dense_settings",
     "merge_shards",
     "remove_scratches",
@@ -150,26 +151,32 @@ def merge_shards(
             f"{encoder.name} has {encoder.fingerprint}: give the one that made them"
         )
     with sole_builder(out), new_folder(out, replace=replace) as folder:
-        whole = hashlib.sha256()
-        with PassageWriter(folder / PASSAGES_FILE) as writer:
-            for shard in found:
-                own = hashlib.sha256()
-                for row in range(shard.first, min(shard.first + shard.count, len(passages))):
-                    passage = passages.passage(row)
-                    add_to_hash(own, passage)
-                    add_to_hash(whole, passage)
-                    writer.add(passage)
-                if own.hexdigest() != shard.passages:
-                    raise IndexMismatchError(
-                        f"the shard of row {shard.first} was made of other passages than these"
-                    )
+        digest = _copy_passages(passages, found, folder / PASSAGES_FILE)
         store, target = PassageStore(folder / PASSAGES_FILE), folder / Engine.FAISS
         write_faiss(vectors, target, dim=encoder.dim, faiss_type=faiss_type, hnsw=hnsw)
         write_docids((p.id for batch in store.batches() for p in batch), target)
         dense = dense_settings(encoder, faiss_type, hnsw)
-        manifest = _manifest(name or out.absolute().name, whole.hexdigest(), len(store), dense)
+        manifest = dense_manifest(name or out.absolute().name, digest, len(store), dense)
         (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
+
+
+def _copy_passages(passages: Passages, shards: Sequence[Shard], path: Path) -> str:
+    """Writes the passages of shards and returns their digest; raises where a shard has others."""
+    whole = hashlib.sha256()
+    with PassageWriter(path) as writer:
+        for shard in shards:
+            own = hashlib.sha256()
+            for row in range(shard.first, min(shard.first + shard.count, len(passages))):
+                passage = passages.passage(row)
+                add_to_hash(own, passage)
+                add_to_hash(whole, passage)
+                writer.add(passage)
+            if own.hexdigest() != shard.passages:
+                raise IndexMismatchError(
+                    f"the shard of row {shard.first} was made of other passages than these"
+                )
+    return whole.hexdigest()
 
 
 def adopt_faiss(
@@ -222,12 +229,13 @@ def adopt_faiss(
             kind=type(opened).__name__,
             metric="ip" if opened.metric_type == 0 else "l2",
         )
-        manifest = _manifest(name or out.absolute().name, passages.sha256, len(store), dense)
+        manifest = dense_manifest(name or out.absolute().name, passages.sha256, len(store), dense)
         (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
 
 
-def _manifest(name: str, corpus_sha256: str, count: int, dense: DenseSettings) -> Manifest:
+def dense_manifest(name: str, corpus_sha256: str, count: int, dense: DenseSettings) -> Manifest:
+    """Returns the manifest of an index of vectors."""
     return Manifest(
         name=name,
         engine=Engine.FAISS,

@@ -43,6 +43,7 @@ DOCID_FILE = "docid"
 _QUERIES_AT_ONCE = 256
 _MORE = 16
 """Candidates beyond k: a tie at the cut is seen without a second search."""
+_CANDIDATES_AT_ONCE = 1 << 20
 _NUMBERS_AT_ONCE = 1 << 22
 _ROUNDING = 1e-5
 """How far FAISS's scores may be from ours, for vectors of length 1."""
@@ -62,7 +63,10 @@ os.register_at_fork(after_in_child=_new_lock)
 
 def is_faiss_folder(path: Path) -> bool:
     """Returns whether this is a FAISS file, or a folder of Pyserini's with one."""
-    return path.is_file() or (path / INDEX_FILE).is_file()
+    if not path.is_file():
+        return (path / INDEX_FILE).is_file()
+    with path.open("rb") as file:
+        return file.read(1) == b"I"  # IxFI, IxF2, IHNf, IwFl and so on
 
 
 class DenseRetriever:
@@ -151,7 +155,10 @@ class DenseRetriever:
 
     def _search_chunk(self, texts: Sequence[str], k: int) -> list[list[Hit]]:
         index = self._index()  # first: it checks the encoder before it is used
-        vectors = self.encoder.encode_queries(texts)
+        try:
+            vectors = self.encoder.encode_queries(texts)
+        except RuntimeError as error:  # of torch, such as a GPU without memory
+            raise RetrievalError(f"the encoder {self.encoder.name} failed: {error}") from error
         if not np.isfinite(vectors).all():
             raise RetrievalError(
                 f"the encoder {self.encoder.name} gave a vector that is not finite"
@@ -208,14 +215,17 @@ class _Index:
         k, size = min(k, total), min(k + _MORE, total)
         todo = np.arange(len(queries)) if total else np.empty(0, np.int64)
         while len(todo):
-            coarse, rows = self._faiss.search(queries[todo], size)
-            scores = self._scores(queries[todo], rows, coarse)
             again = []
-            for query, own_scores, own_rows in zip(todo.tolist(), scores, rows, strict=True):
-                if size < total and self._may_go_on(own_scores, k):
-                    again.append(query)
-                else:
-                    hits[query] = self._hits(own_scores, own_rows, k)
+            step = max(_CANDIDATES_AT_ONCE // size, 1)
+            for start in range(0, len(todo), step):
+                part = todo[start : start + step]
+                coarse, rows = self._faiss.search(queries[part], size)
+                scores = self._scores(queries[part], rows, coarse)
+                for query, own_scores, own_rows in zip(part.tolist(), scores, rows, strict=True):
+                    if size < total and self._may_go_on(own_scores, k):
+                        again.append(query)
+                    else:
+                        hits[query] = self._hits(own_scores, own_rows, k)
             todo, size = np.array(again, np.int64), min(4 * size, total)
         return hits
 

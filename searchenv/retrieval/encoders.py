@@ -120,7 +120,8 @@ class TransformersEncoder:
             raise ValueError(f"batch_size must be >= 1, got {batch_size}")
         if backend not in (None, "torch", "onnx"):
             raise ValueError(f'backend must be "torch" or "onnx", got {backend!r}')
-        self.name = str(model)
+        folder = Path(model).expanduser()
+        self.name = str(folder.absolute() if folder.is_dir() else model)
         self._given: dict[str, object] = {
             "pooling": pooling,
             "normalise": normalise,

@@ -87,6 +87,11 @@ def open_index(
     manifest = read_manifest(folder)
     _check(engine, manifest.engine, "engine", folder)
     _check(analyzer, manifest.analyzer, "analyzer", folder)
+    if encoder is not None and manifest.engine is not Engine.FAISS:
+        raise IndexMismatchError(
+            f"the index {folder} is of engine '{manifest.engine}', which has no encoder: leave "
+            "encoder out, or open an index of engine 'faiss'"
+        )
     return _open_own(folder, manifest, encoder)
 
 

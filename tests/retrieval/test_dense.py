@@ -186,6 +186,29 @@ def test_a_vector_that_is_not_finite_is_an_error(build: Open) -> None:
     assert len(retriever.search(["a"], 1)[0]) == 1
 
 
+def test_an_encoder_that_fails_is_an_error(build: Open) -> None:
+    class Failing(LetterEncoder):
+        def encode_queries(self, texts: Sequence[str]) -> Vectors:
+            if texts == ["bad"]:
+                raise RuntimeError("out of memory")
+            return super().encode_queries(texts)
+
+    with pytest.raises(RetrievalError, match="the encoder letters failed: out of memory"):
+        build(encoder=Failing()).search(["bad"], 1)
+
+
+def test_an_index_of_words_takes_no_encoder(tmp_path: Path) -> None:
+    build_index(LETTERS, tmp_path / "i", engine="bm25s")
+    with pytest.raises(IndexMismatchError, match="of engine 'bm25s', which has no encoder"):
+        open_index(tmp_path / "i", encoder="minilm")
+
+
+def test_a_file_that_is_no_index_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "corpus.jsonl").write_text("{}")
+    with pytest.raises(IndexNotFoundError, match="no index at"):
+        open_index(tmp_path / "corpus.jsonl", encoder="minilm")
+
+
 def write_foreign(folder: Path, index: Any, ids: Sequence[str] | None) -> Path:
     import faiss
 
