@@ -114,7 +114,7 @@ class CachedRetriever:
         texts, k = checked(queries, k)
         if not texts:
             return []
-        keys = {text: self._key(text, k) for text in texts}
+        keys = self._keys(texts, k)
         found = self._load(keys)
         missing = [text for text in keys if text not in found]
         if missing:
@@ -135,11 +135,14 @@ class CachedRetriever:
         with _lock:
             self._store.close()
 
-    def _key(self, text: str, k: int) -> str:
+    def _keys(self, texts: Sequence[str], k: int) -> dict[str, str]:
+        """Returns the key of each different text, in the order of their first appearance."""
         kind = type(self.inner)
         engine = f"{kind.__module__}:{kind.__qualname__}"
-        key = json.dumps([_FORMAT, engine, self.inner.fingerprint, k, text])
-        return hashlib.sha256(key.encode()).hexdigest()
+        scope = [_FORMAT, engine, self.inner.fingerprint, k]
+        return {
+            text: hashlib.sha256(json.dumps([*scope, text]).encode()).hexdigest() for text in texts
+        }
 
     def _load(self, keys: Mapping[str, str]) -> dict[str, list[Hit]]:
         if time.monotonic() < self._paused_until["read"]:
