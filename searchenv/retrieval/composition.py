@@ -7,7 +7,7 @@ from pathlib import Path
 
 from searchenv.errors import RetrievalError
 from searchenv.retrieval.base import Retriever
-from searchenv.retrieval.manifest import MANIFEST_FILE, read_manifest
+from searchenv.retrieval.manifest import MANIFEST_FILE, Engine, read_manifest
 from searchenv.types import Hit
 
 __all__ = ["DegradedHits", "corpus_of", "derived_fingerprint", "search_aligned"]
@@ -62,6 +62,7 @@ def corpus_of(retriever: Retriever) -> str | None:
     folder = getattr(retriever, "folder", None)
     if isinstance(folder, Path):
         home = folder.parent
-        return read_manifest(home).corpus_sha256 if (home / MANIFEST_FILE).is_file() else None
+        own = folder.name in list(Engine) and (home / MANIFEST_FILE).is_file()
+        return read_manifest(home).corpus_sha256 if own else None
     inner = getattr(retriever, "inner", None)
     return None if inner is None else corpus_of(inner)

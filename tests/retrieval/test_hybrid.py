@@ -156,6 +156,13 @@ def test_parts_over_other_corpora_are_refused(
         HybridRetriever([ab, HybridRetriever([cd])])
 
 
+def test_manifest_of_something_else_beside_a_foreign_index_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"name": "a web page"}')
+    part = Fixed({"a": 1.0})
+    part.__dict__["folder"] = tmp_path / "foreign"
+    assert fused(HybridRetriever([part, Fixed({"a": 1.0})])) == [("a", 2 / 61)]
+
+
 def test_parts_with_other_passages_of_one_id_are_refused() -> None:
     other = Fixed({"a": 1.0})
     other.found = [Hit(Passage("a", "", "another text"), 1.0, 1)]
