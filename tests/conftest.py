@@ -150,7 +150,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
     def start(*arguments: str | Path) -> Served:
         words = [str(argument) for argument in arguments]
         if not words[0].endswith(".py"):
-            words = ["-m", "searchenv.cli.commands", "serve", "--port", "0", *words]
+            words = ["-m", "searchenv.cli", "serve", "--port", "0", *words]
         with log.open("a") as errors:
             process = subprocess.Popen(
                 [sys.executable, *words], stdout=subprocess.PIPE, stderr=errors, text=True

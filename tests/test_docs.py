@@ -198,7 +198,17 @@ def test_picture_shows_the_demo() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "demo", "play", "index", "index build", "index verify", "index search", "index list"],
+    [
+        "",
+        "demo",
+        "play",
+        "index",
+        "index build",
+        "index verify",
+        "index search",
+        "index list",
+        "serve",
+    ],
 )
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match=r"^0$"):

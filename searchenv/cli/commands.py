@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from searchenv import __version__
-from searchenv.cli import index, play, serve
+from searchenv.cli import bench, index, play, serve
 from searchenv.errors import SearchEnvError
 
 __all__ = ["main"]

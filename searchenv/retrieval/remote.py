@@ -174,10 +174,8 @@ class RemoteRetriever:
             else:
                 replica.failures = 0
                 return found.hits
-        raise RetrievalError(
-            f"{len(failures)} attempts failed; the last: {'; '.join(failures[-3:])}",
-            retryable=False,
-        )
+        last = "; ".join(dict.fromkeys(failures[-3:]))
+        raise RetrievalError(f"{len(failures)} attempts failed; the last: {last}", retryable=False)
 
     async def _reply(self, url: str, body: bytes, timeout_s: float) -> object:
         """Returns the JSON of one exchange."""

@@ -226,7 +226,7 @@ def test_service_that_dies_truncates_all_episodes_in_time(serve_places: Serve, n
     assert time.monotonic() - started < 2.5
     assert truncations.all()
     assert not terminations.any()
-    assert str(infos["tool_error"]).count("attempts failed") == 4
+    assert str(infos["tool_error"]).count("RetrievalError") == 4
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
