@@ -287,6 +287,23 @@ print(cached.errors > 0, cached.misses)
     assert line == "True 501"
 
 
+def test_a_full_disk_ends_no_episode(path: Path) -> None:
+    code = """
+import resource
+from searchenv import SearchQAEnv
+from searchenv.types import Question
+env = SearchQAEnv(index=cached, questions=[Question("q", "Who?", ("x",))])
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+for episode in range(30):
+    env.reset()
+    for turn in range(3):
+        seen, _, _, truncated, info = env.step(f"<search>word{episode}x{turn}</search>")
+        assert f"word{episode}x{turn}" in seen and not truncated, (seen, info)
+print(cached.errors > 0, cached.misses)
+"""
+    assert run(code, path) == ["True 90"]
+
+
 def test_a_full_file_system_loses_nothing_but_the_cache(tmp_path: Path) -> None:
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(tmp_path)], capture_output=True
