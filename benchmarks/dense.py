@@ -12,14 +12,12 @@ import argparse
 import gzip
 import json
 import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
+from searchenv.evaluation import circumstances
 from searchenv.indexing import Corpus, encode_corpus, merge_shards
 from searchenv.retrieval import (
     DenseRetriever,
@@ -132,7 +130,7 @@ def _ids(hits: Sequence[Hit]) -> set[str]:
 def main() -> None:
     """Measures, prints and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, required=True, help="folder for vectors and indexes")
+    parser.add_argument("--work", type=Path, default=Path("build/dense"), help="keeps the indexes")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--queries", type=int, default=256)
     arguments = parser.parse_args()
@@ -151,10 +149,7 @@ def main() -> None:
         print(f"{row.what:24} {row.batch:4} {row.per_s:10,.1f}/s{overlap}")
     if arguments.out:
         report = {
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            "load": os.getloadavg()[0],
-            "versions": {p: version(p) for p in ("faiss-cpu", "torch", "transformers")},
+            **circumstances(("faiss-cpu", "torch", "transformers")),
             "rows": [asdict(row) for row in rows],
         }
         arguments.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

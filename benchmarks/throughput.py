@@ -16,22 +16,19 @@ import argparse
 import gzip
 import json
 import os
-import platform
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import bm25s
 import Stemmer
 
+from searchenv.evaluation import circumstances
 from searchenv.indexing import build_index
 from searchenv.retrieval import Retriever, open_index
 from searchenv.retrieval.java import java
@@ -40,6 +37,7 @@ from searchenv.vector import SearchQAVectorEnv
 
 K = 5
 NUM_ENVS = 256
+PACKAGES = ("bm25s", "numba", "numpy", "pyarrow", "pyserini", "pyjnius")
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def main() -> None:
         print(f"{step.engine:8} {step.num_envs:8d} {step.steps_per_s:11,.0f} {step.own_us:20.1f}")
     if arguments.out:
         result = {
-            **circumstances(),
+            **circumstances(PACKAGES),
             "rows": [asdict(row) for row in rows],
             "steps": [asdict(step) for step in steps],
         }
@@ -250,21 +248,6 @@ def lean_bm25s(folder: Path, questions: Sequence[str], batch: int) -> Callable[[
         return found
 
     return run
-
-
-def circumstances() -> dict[str, object]:
-    """Returns what a figure must be quoted with."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
-    packages = ("bm25s", "numba", "numpy", "pyarrow", "pyserini", "pyjnius")
-    return {
-        "command": " ".join(["python", *sys.argv]),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in packages},
-    }
 
 
 if __name__ == "__main__":
