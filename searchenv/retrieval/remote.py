@@ -18,12 +18,11 @@ import threading
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
 from weakref import WeakKeyDictionary
 
-from searchenv.errors import MissingDependencyError, RetrievalError
+from searchenv.errors import RetrievalError
 from searchenv.retrieval.ranking import checked
 from searchenv.retrieval.remote_formats import (
     PATHS,
@@ -68,7 +67,6 @@ class RemoteRetriever:
 
     Raises:
         ValueError: a URL is none, or a number is out of range.
-        MissingDependencyError: httpx is not installed.
     """
 
     def __init__(
@@ -87,7 +85,6 @@ class RemoteRetriever:
                 "expected timeout_s > 0, deadline_s > 0 and retries >= 0, "
                 f"got {timeout_s}, {deadline_s} and {retries}"
             )
-        _import_httpx()
         self.wire = Wire(wire)
         given = [urls] if isinstance(urls, str) else urls
         self.urls = tuple(_base(url, PATHS[self.wire]) for url in given)
@@ -179,7 +176,8 @@ class RemoteRetriever:
 
     async def _reply(self, url: str, body: bytes, timeout_s: float) -> object:
         """Returns the JSON of one exchange."""
-        httpx = _import_httpx()
+        import httpx
+
         try:
             async with asyncio.timeout(timeout_s):
                 response = await _client().post(
@@ -268,11 +266,13 @@ _clients: "WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient]" = We
 
 def _client() -> "httpx.AsyncClient":
     """Returns the connections of this event loop."""
+    import httpx
+
     loop = asyncio.get_running_loop()
     client = _clients.get(loop)
     if client is None:
         # attempts have a deadline of their own; a proxy has no business between trainer and index
-        client = _clients[loop] = _import_httpx().AsyncClient(timeout=None, trust_env=False)
+        client = _clients[loop] = httpx.AsyncClient(timeout=None, trust_env=False)
     return client
 
 
@@ -306,16 +306,6 @@ def _note_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_note_fork)
-
-
-def _import_httpx() -> ModuleType:
-    try:
-        import httpx
-    except ImportError as error:
-        raise MissingDependencyError(
-            'a remote retriever needs httpx: pip install "searchenv[serve]"'
-        ) from error
-    return httpx
 
 
 def _base(url: str, path: str) -> str:

@@ -45,8 +45,13 @@ def serve_odd(serve: Callable[..., Served]) -> Callable[..., Served]:
     script = Path(__file__).with_name("odd_service.py")
 
     def start(
-        *, max_queue: int = 4096, deadline_s: float = 30, grace_s: float = 30, workers: int = 1
+        *,
+        max_queue: int = 4096,
+        deadline_s: float = 30,
+        grace_s: float = 30,
+        workers: int = 1,
+        max_wait_ms: float = 0,
     ) -> Served:
-        return serve(script, max_queue, deadline_s, grace_s, workers)
+        return serve(script, max_queue, deadline_s, grace_s, workers, max_wait_ms)
 
     return start

@@ -32,12 +32,14 @@ class OddRetriever:
 
 
 if __name__ == "__main__":
-    max_queue, deadline_s, grace_s, workers = map(float, sys.argv[1:])
+    max_queue, deadline_s, grace_s, workers, max_wait_ms = map(float, sys.argv[1:])
     serve(
         Service(
             {"odd": OddRetriever()},
             ServiceOptions(
-                batching=BatchOptions(max_queue=int(max_queue), deadline_s=deadline_s),
+                batching=BatchOptions(
+                    max_queue=int(max_queue), deadline_s=deadline_s, max_wait_ms=max_wait_ms
+                ),
                 grace_s=grace_s,
             ),
         ),

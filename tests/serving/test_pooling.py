@@ -115,6 +115,16 @@ def test_client_that_hangs_up_is_not_searched_for(odd: Any) -> None:
     assert 'path="/v1/search",status="499"} 1.0' in httpx.get(f"{odd.url}/metrics").text
 
 
+def test_max_wait_gathers_as_many_as_the_last_batch(serve_odd: Callable[..., Any]) -> None:
+    url = serve_odd(max_wait_ms=2000).url
+    started = time.monotonic()
+    assert found(ask_all(url, ["alone"])[0]) == ("alone", "1")  # idle: no wait
+    ask_all(url, ["sleep 0.5", "a", "b", "c"])  # the last batch is a, b, c
+    responses = ask_all(url, ["d", "e", "f"])  # d comes first, and waits for two more
+    assert [found(response)[1] for response in responses] == ["3", "3", "3"]
+    assert time.monotonic() - started < 2
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stop_answers_what_was_accepted(serve_odd: Callable[..., Any], number: int) -> None:
     odd = serve_odd()
