@@ -10,48 +10,34 @@ generated ones of the same lengths, whose words are drawn one by one with the re
 frequencies. Vectors: synthetic, 384 numbers, 1,000 clusters. Questions: 500 of 2WikiMultihopQA,
 k = 5; queries of vectors are vectors of the same clusters.
 
-The table ``indexers`` runs our Lucene indexer and Anserini's own on the same passages in turns.
+The table ``indexers`` runs our Lucene indexer and Anserini's own on the same passages in turns;
+``shards`` compares three shards with one index that holds all.
 """
 
 import argparse
-import gzip
 import json
 import os
 import platform
-import resource
-import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from searchenv.indexing import Corpus, Hnsw, build_index
-from searchenv.indexing.faiss_writer import write_faiss
-from searchenv.indexing.lucene_writer import write_lucene
-from searchenv.retrieval import PassageStore, PassageWriter, open_index
-from searchenv.retrieval.dense import INDEX_FILE, read_faiss
-from searchenv.retrieval.java import anserini_jar, find_java
-from searchenv.types import Passage
-
 SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
-NUM_REAL = 104_792
-K = 5
-DIM = 384
-NUM_CLUSTERS = 1000
-NUM_QUERIES = 500
-ROUNDS = 5
-KINDS = ("lucene", "indexers", "flat", "hnsw")
-MAX_HNSW = 300_000  # a million takes more than half an hour on two cores
+STEPS = {
+    "lucene": ("build-lucene", "search-lucene"),
+    "indexers": ("build-indexers",),
+    "shards": ("build-shards",),
+    "flat": ("build-flat", "search-flat"),
+    "hnsw": ("build-hnsw", "search-hnsw"),
+}
+KINDS = tuple(STEPS)
+LARGEST = {"hnsw": 300_000, "shards": 100_000}
+"""Beyond that a row takes more than half an hour on two cores, or shows nothing new."""
 
 Row = dict[str, Any]
 
@@ -59,16 +45,13 @@ Row = dict[str, Any]
 def main() -> None:
     """Measures what is missing, one row at a time, and prints the tables."""
     arguments = parse_arguments()
-    if arguments.step:
-        print(json.dumps(STEPS[arguments.step](arguments.size, Path(arguments.folder))))
-        return
     rows: list[Row] = []
     if arguments.out and arguments.out.is_file() and not arguments.again:
         rows = json.loads(arguments.out.read_text())["rows"]
     for kind in arguments.kinds:
         for size in arguments.sizes:
             known = any((row["kind"], row["passages"]) == (kind, size) for row in rows)
-            if known or (kind == "hnsw" and size > MAX_HNSW):
+            if known or size > LARGEST.get(kind, size):
                 continue
             with tempfile.TemporaryDirectory(dir=arguments.work) as folder:
                 rows.append({"kind": kind, "passages": size, **measure(kind, size, folder)})
@@ -90,224 +73,18 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES)
     parser.add_argument("--work", type=Path, help="where indexes are built (default: temporary)")
-    parser.add_argument("--step", help=argparse.SUPPRESS)
-    parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--folder", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def measure(kind: str, size: int, folder: str) -> Row:
     """Returns one row: each step runs in its own process, in the same folder."""
     row: Row = {}
-    for step in (f"build-{kind}", f"search-{kind}"):
-        if step in STEPS:
-            command = [sys.executable, __file__, "--step", step, "--size", str(size)]
-            command += ["--folder", folder]
-            run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            row |= json.loads(run.stdout.splitlines()[-1])
+    script = str(Path(__file__).with_name("growth_steps.py"))
+    for step in STEPS[kind]:
+        command = [sys.executable, script, step, str(size), folder]
+        run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        row |= json.loads(run.stdout.splitlines()[-1])
     return row
-
-
-def passages(size: int) -> Iterator[Passage]:
-    """Yields real passages, or generated ones where there are not as many real ones."""
-    file = Path(os.environ["SEARCHENV_DATA"], "scale", "enwiki2018_AA_passages.jsonl.gz")
-    if size <= NUM_REAL:
-        yield from islice(Corpus(file), size)
-        return
-    counts: Counter[str] = Counter()
-    lengths = []
-    for passage in Corpus(file):
-        words = passage.text.split()
-        counts.update(words)
-        lengths.append(len(words))
-    vocabulary = np.array(sorted(counts), object)
-    ends = np.cumsum([counts[word] for word in vocabulary])
-    rng = np.random.default_rng(0)
-    for number in range(size):
-        length = lengths[int(rng.integers(len(lengths)))] + 2
-        drawn = vocabulary[np.searchsorted(ends, rng.integers(ends[-1], size=length), side="right")]
-        yield Passage(str(number), " ".join(drawn[:2]), " ".join(drawn[2:]))
-
-
-def questions() -> list[str]:
-    """Returns real questions."""
-    file = Path(os.environ["SEARCHENV_DATA"], "2wikimultihopqa", "dev_1000.jsonl.gz")
-    with gzip.open(file, "rt", encoding="utf-8") as lines:
-        return [json.loads(line)["question"] for line in lines][:NUM_QUERIES]
-
-
-def build_lucene(size: int, folder: Path) -> Row:
-    """Builds an index from passages that lie on disk, as a corpus would."""
-    store = write_store(size, folder)
-    source = chain.from_iterable(store.batches())
-    start = time.perf_counter()
-    build_index(source, folder / "index", engine="lucene")
-    return {
-        "corpus": "real" if size <= NUM_REAL else "generated",
-        "build_s": time.perf_counter() - start,
-        "index_mb": megabytes(folder / "index" / "lucene"),
-        "passages_mb": megabytes(folder / "index" / "passages.arrow"),
-        "parent_mb": peak_mb(resource.RUSAGE_SELF),
-        "child_mb": peak_mb(resource.RUSAGE_CHILDREN),
-    }
-
-
-def search_lucene(_: int, folder: Path) -> Row:
-    """Opens the index and searches it."""
-    texts = questions()
-    start = time.perf_counter()
-    retriever = open_index(folder / "index")
-    retriever.search(["Who was the first one?"], K)
-    cold_s = time.perf_counter() - start
-    return {"cold_s": cold_s, **search_times(lambda batch: retriever.search(batch, K), texts)}
-
-
-def build_indexers(size: int, folder: Path) -> Row:
-    """Runs our indexer and Anserini's in turns; input is ready on disk for both."""
-    store = write_store(size, folder)
-    (folder / "json").mkdir()
-    write_anserini_input(store, folder / "json")
-    runs: dict[str, Callable[[Path], object]] = {
-        "ours": lambda out: sum(write_lucene(store.path, out, k1=0.9, b=0.4)),
-        "anserini": lambda out: run_anserini(folder / "json", out, ()),
-        "anserini_merged": lambda out: run_anserini(folder / "json", out, ("-optimize",)),
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(3 if size <= NUM_REAL else 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run(folder / name)
-            seconds[name].append(time.perf_counter() - start)
-            shutil.rmtree(folder / name)
-    return {f"{name}_s": statistics.median(values) for name, values in seconds.items()}
-
-
-def write_store(size: int, folder: Path) -> PassageStore:
-    """Writes the passages and returns them."""
-    with PassageWriter(folder / "corpus.arrow") as writer:
-        for passage in passages(size):
-            writer.add(passage)
-    return PassageStore(folder / "corpus.arrow")
-
-
-def write_anserini_input(store: PassageStore, folder: Path) -> None:
-    """Writes one file for each of Anserini's threads."""
-    half = len(store) // 2
-    for name, start, stop in (("0", 0, half), ("1", half, len(store))):
-        with (folder / f"{name}.jsonl").open("w") as file:
-            for passage in chain.from_iterable(store.batches(start, stop)):
-                contents = f"{passage.title}\n{passage.text}"
-                file.write(json.dumps({"id": passage.id, "contents": contents}) + "\n")
-
-
-def run_anserini(source: Path, out: Path, options: Sequence[str]) -> None:
-    """Runs Anserini's own indexer with two threads, and the heap that ours has."""
-    command = [str(find_java().path / "bin" / "java"), "-Xmx1g", "-cp", str(anserini_jar())]
-    command += ["io.anserini.index.IndexCollection", "-collection", "JsonCollection"]
-    command += ["-generator", "DefaultLuceneDocumentGenerator", "-threads", "2"]
-    command += ["-input", str(source), "-index", str(out), *options]
-    subprocess.run(command, capture_output=True, check=True)
-
-
-def vectors(size: int, seed: int) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
-    """Yields normalised vectors around common centres, some thousands at a time."""
-    centres = np.random.default_rng(0).standard_normal((NUM_CLUSTERS, DIM), np.float32)
-    rng = np.random.default_rng(seed)
-    for start in range(0, size, 8192):
-        count = min(8192, size - start)
-        block = centres[rng.integers(NUM_CLUSTERS, size=count)]
-        block = block + rng.standard_normal((count, DIM), np.float32)
-        yield block / np.linalg.norm(block, axis=1, keepdims=True)
-
-
-def build_flat(size: int, folder: Path) -> Row:
-    """Builds a flat index of synthetic vectors."""
-    return build_faiss(size, folder, "flat")
-
-
-def build_hnsw(size: int, folder: Path) -> Row:
-    """Builds a graph of synthetic vectors."""
-    return build_faiss(size, folder, "hnsw")
-
-
-def build_faiss(size: int, folder: Path, faiss_type: str) -> Row:
-    """Builds an index from vectors that are mapped into memory."""
-    mapped = np.lib.format.open_memmap(
-        folder / "vectors.npy", "w+", dtype=np.float32, shape=(size, DIM)
-    )
-    for number, block in enumerate(vectors(size, seed=1)):
-        mapped[number * 8192 : number * 8192 + len(block)] = block
-    start = time.perf_counter()
-    write_faiss([mapped], folder / "index", dim=DIM, faiss_type=faiss_type, hnsw=Hnsw())
-    return {
-        "corpus": "synthetic vectors",
-        "build_s": time.perf_counter() - start,
-        "index_mb": megabytes(folder / "index"),
-        "parent_mb": peak_mb(resource.RUSAGE_SELF),
-    }
-
-
-def search_faiss(_: int, folder: Path) -> Row:
-    """Opens the index and searches it with vectors; encoding is not included."""
-    queries = np.concatenate(list(vectors(NUM_QUERIES, seed=2)))
-    start = time.perf_counter()
-    index = read_faiss(folder / "index" / INDEX_FILE)
-    index.search(queries[:1], K)
-    cold_s = time.perf_counter() - start
-    texts = list(range(NUM_QUERIES))
-    times = search_times(lambda batch: index.search(queries[batch], K), texts)
-    truth = exact(queries, np.load(folder / "vectors.npy", mmap_mode="r"))
-    found = index.search(queries, K)[1]
-    recall = np.mean([len(set(a) & set(b)) / K for a, b in zip(found, truth, strict=True)])
-    return {"cold_s": cold_s, **times, "recall_at_5": float(recall)}
-
-
-def exact(
-    queries: np.ndarray[Any, np.dtype[np.float32]], mapped: np.ndarray[Any, np.dtype[np.float32]]
-) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Returns the true nearest neighbours."""
-    import faiss
-
-    return faiss.knn(queries, np.asarray(mapped), K, metric=faiss.METRIC_INNER_PRODUCT)[1]
-
-
-def search_times(search: Callable[[list[Any]], object], queries: Sequence[Any]) -> Row:
-    """Returns latency of single searches and rates at batches of 1 and 64, after a round."""
-    singles: list[float] = []
-    batches: list[float] = []
-    for number in range(-1, ROUNDS):
-        for query in queries:
-            start = time.perf_counter()
-            search([query])
-            singles.append(time.perf_counter() - start)
-        for i in range(0, len(queries), 64):
-            start = time.perf_counter()
-            search(list(queries[i : i + 64]))
-            batches.append(time.perf_counter() - start)
-        if number < 0:
-            singles, batches = [], []
-        elif sum(singles) > 60:
-            break
-    rounds = len(singles) / len(queries)
-    return {
-        "p50_ms": statistics.median(singles) * 1000,
-        "p99_ms": sorted(singles)[len(singles) * 99 // 100] * 1000,
-        "per_s_1": len(singles) / sum(singles),
-        "per_s_64": rounds * len(queries) / sum(batches),
-        "search_mb": peak_mb(resource.RUSAGE_SELF),
-    }
-
-
-def megabytes(path: Path) -> float:
-    """Returns the size of a file or of a folder's files."""
-    files = path.iterdir() if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files) / 1e6
-
-
-def peak_mb(who: int) -> float:
-    """Returns the largest resident memory, mapped files included."""
-    unit = 1 if platform.system() == "Darwin" else 1024
-    return resource.getrusage(who).ru_maxrss * unit / 1e6
 
 
 def circumstances() -> Row:
@@ -344,16 +121,6 @@ def shown(value: object) -> str:
         return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
-
-STEPS: dict[str, Callable[[int, Path], Row]] = {
-    "build-lucene": build_lucene,
-    "search-lucene": search_lucene,
-    "build-indexers": build_indexers,
-    "build-flat": build_flat,
-    "search-flat": search_faiss,
-    "build-hnsw": build_hnsw,
-    "search-hnsw": search_faiss,
-}
 
 if __name__ == "__main__":
     main()
