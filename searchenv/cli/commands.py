@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"searchenv {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (play, index, serve):
+    for group in (play, index, serve, bench):
         group.add_commands(commands)
     return parser
 
