@@ -21,7 +21,6 @@ import json
 import os
 import platform
 import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -49,6 +48,9 @@ DEPTH = 100
 CUTS = (5, 20)
 WEIGHTS = tuple(tenth / 10 for tenth in range(1, 10))
 BATCH = 64
+COMMAND = (
+    "SEARCHENV_DATA=... python benchmarks/recall.py --work build/recall --out benchmarks/recall"
+)
 
 
 @dataclass(frozen=True)
@@ -263,7 +265,7 @@ def circumstances() -> dict[str, object]:
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     packages = ("pyserini", "faiss-cpu", "torch", "transformers", "numpy")
     return {
-        "command": " ".join(["python", *sys.argv]),
+        "command": COMMAND,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
