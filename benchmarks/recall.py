@@ -48,7 +48,7 @@ DEPTH = 100
 CUTS = (5, 20)
 WEIGHTS = tuple(tenth / 10 for tenth in range(1, 10))
 BATCH = 64
-COMMAND = (
+ARGUMENTS = "--work build/recall --out benchmarks/recall"
     "SEARCHENV_DATA=... python benchmarks/recall.py --work build/recall --out benchmarks/recall"
 )
 
@@ -265,7 +265,7 @@ def circumstances() -> dict[str, object]:
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     packages = ("pyserini", "faiss-cpu", "torch", "transformers", "numpy")
     return {
-        "command": COMMAND,
+        "command": f"SEARCHENV_DATA=... python benchmarks/recall.py {ARGUMENTS}",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
