@@ -49,8 +49,6 @@ CUTS = (5, 20)
 WEIGHTS = tuple(tenth / 10 for tenth in range(1, 10))
 BATCH = 64
 ARGUMENTS = "--work build/recall --out benchmarks/recall"
-    "SEARCHENV_DATA=... python benchmarks/recall.py --work build/recall --out benchmarks/recall"
-)
 
 
 @dataclass(frozen=True)
