@@ -165,7 +165,10 @@ class Batcher:
                         f"no answer within {self._options.deadline_s:g} s",
                     )
                 )
+        long_ago = now + self._options.deadline_s - _SWEEP_S
         for pending in waiting:
+            if pending.deadline > long_ago:
+                break  # most are answered before it pays to watch their clients
             if pending.watcher is None and not pending.answers.done():
                 pending.watcher = self._loop.create_task(_watch(pending))
         self._sweeping = bool(waiting)

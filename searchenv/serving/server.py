@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -27,6 +28,9 @@ _KEEP_ALIVE_S = 75
 _BACKLOG = 2048
 _KILL_AFTER_S = 10.0
 _RESTART_WAIT_S = 1.0
+# A search thread that comes back from Java or from an encoder would wait up to 5 ms for Python's
+# lock while the event loop is busy, several times a search.
+_SWITCH_INTERVAL_S = 0.0002
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,7 @@ def _run(service: Service, listener: socket.socket, ready: Callable[[], None]) -
     # uvicorn stops on these signals, then raises them again: for us they are a normal end
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end_normally)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     app = RetrievalApp(service.retrievers, service.options, service.token)
     _Server(app, service.options, ready).run([listener])
     if app.startup_error is not None:
