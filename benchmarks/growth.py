@@ -17,15 +17,14 @@ The table ``indexers`` runs our Lucene indexer and Anserini's own on the same pa
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from searchenv.evaluation import circumstances
 
 SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 STEPS = {
@@ -36,6 +35,7 @@ STEPS = {
     "hnsw": ("build-hnsw", "search-hnsw"),
 }
 KINDS = tuple(STEPS)
+PACKAGES = ("faiss-cpu", "numpy", "pyarrow", "pyserini", "pyjnius")
 LARGEST = {"hnsw": 300_000, "shards": 100_000}
 """Beyond that a row takes more than half an hour on two cores, or shows nothing new."""
 
@@ -58,7 +58,8 @@ def main() -> None:
             print(json.dumps(rows[-1]), file=sys.stderr)
             if arguments.out:
                 rest = arguments.out.with_suffix(".part")
-                rest.write_text(json.dumps({**circumstances(), "rows": rows}, indent=2) + "\n")
+                run = {**circumstances(PACKAGES), "rows": rows}
+                rest.write_text(json.dumps(run, indent=2) + "\n")
                 rest.replace(arguments.out)
     print(tables(rows))
 
@@ -85,21 +86,6 @@ def measure(kind: str, size: int, folder: str) -> Row:
         run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         row |= json.loads(run.stdout.splitlines()[-1])
     return row
-
-
-def circumstances() -> Row:
-    """Returns what a figure must be quoted with."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
-    names = ("faiss-cpu", "numpy", "pyarrow", "pyserini", "pyjnius")
-    return {
-        "command": " ".join(["python", *sys.argv]),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in names},
-    }
 
 
 def tables(rows: Sequence[Row]) -> str:

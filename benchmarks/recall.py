@@ -19,16 +19,12 @@ import argparse
 import csv
 import json
 import os
-import platform
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 
-from searchenv.evaluation import Mean
+from searchenv.evaluation import Mean, circumstances
 from searchenv.indexing import build_index, ensure_index
 from searchenv.questions import read_questions
 from searchenv.retrieval import (
@@ -44,11 +40,11 @@ from searchenv.retrieval.dense import read_faiss, stored_vectors
 from searchenv.types import Passage, Question
 
 DEPTH = 100
+PACKAGES = ("pyserini", "faiss-cpu", "torch", "transformers", "numpy")
 """Hits that are taken from each part, and that are reranked."""
 CUTS = (5, 20)
 WEIGHTS = tuple(tenth / 10 for tenth in range(1, 10))
 BATCH = 64
-ARGUMENTS = "--work build/recall --out benchmarks/recall"
 
 
 @dataclass(frozen=True)
@@ -128,7 +124,7 @@ def main() -> None:
         dev = judged(arguments.data / suite.name, suite.dev)
         rows += [row(suite, name, each, dev) for name, each in retrievers.items()]
         print(table(rows[-len(retrievers) :]), flush=True)
-    run = {**circumstances(), "dense_weights": weights, "rows": rows}
+    run = {**circumstances(PACKAGES), "dense_weights": weights, "rows": rows}
     text = json.dumps(run, indent=1) + "\n"
     arguments.out.with_suffix(".json").write_text(text, encoding="utf-8")
     arguments.out.with_suffix(".md").write_text(page(run, rows, weights), encoding="utf-8")
@@ -255,21 +251,6 @@ def page(
         f"Command: `{run['command']}`; commit {run['commit']}; {run['machine']}, Python "
         f"{run['python']}; {str(run['date'])[:10]}. The rows as data: [recall.json](recall.json).\n"
     )
-
-
-def circumstances() -> dict[str, object]:
-    """Returns what a figure must be quoted with."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
-    packages = ("pyserini", "faiss-cpu", "torch", "transformers", "numpy")
-    return {
-        "command": f"SEARCHENV_DATA=... python benchmarks/recall.py {ARGUMENTS}",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in packages},
-    }
 
 
 if __name__ == "__main__":
