@@ -40,8 +40,8 @@ from searchenv.retrieval.dense import read_faiss, stored_vectors
 from searchenv.types import Passage, Question
 
 DEPTH = 100
-PACKAGES = ("pyserini", "faiss-cpu", "torch", "transformers", "numpy")
 """Hits that are taken from each part, and that are reranked."""
+PACKAGES = ("pyserini", "faiss-cpu", "torch", "transformers", "numpy")
 CUTS = (5, 20)
 WEIGHTS = tuple(tenth / 10 for tenth in range(1, 10))
 BATCH = 64
