@@ -13,10 +13,10 @@ from typing import cast
 
 from searchenv.errors import EpisodeStateError, ProtocolError
 from searchenv.protocols.base import LAST_TURN, NO_CALLS_LEFT, Message, TextProtocol
+from searchenv.saved import question_of, result_of, result_state
 from searchenv.types import (
     Act,
     Answer,
-    Gold,
     Hit,
     Invalid,
     Limits,
@@ -239,7 +239,7 @@ class Episode:
             raise EpisodeStateError("observe() was called before act(), or the episode is over")
         if len(results) != len(self._pending):
             raise ValueError(f"expected {len(self._pending)} results, got {len(results)}")
-        self._log.append({"observe": [_result_state(result) for result in results]})
+        self._log.append({"observe": [result_state(result) for result in results]})
         calls, self._pending = self._pending, None
         self._calls.update(call.tool for call in calls)
         for result in results:
@@ -301,7 +301,7 @@ class Episode:
                 f"expected an episode state of version {_STATE_VERSION}, "
                 f"got {state.get('version')!r}"
             )
-        episode = cls(_question(cast(Mapping[str, object], state["question"])), protocol, limits)
+        episode = cls(question_of(cast(Mapping[str, object], state["question"])), protocol, limits)
         if episode.prompt != state["prompt"]:
             raise EpisodeStateError(
                 f"the saved prompt is not that of protocol {protocol.name!r}: "
@@ -313,7 +313,7 @@ class Episode:
                 episode.act(cast(str, entry["act"]), token_ids=ids, cut=bool(entry["cut"]))
             else:
                 saved = cast(Sequence[Mapping[str, object]], entry["observe"])
-                episode.observe([_result(result) for result in saved])
+                episode.observe([result_of(result) for result in saved])
         return episode
 
     def _admit(self, move: Act) -> tuple[ToolCall, ...]:
@@ -414,34 +414,3 @@ class EpisodeView:
         """Returns the calls that ``tool`` may still get; None where it is not limited."""
         budget = self._episode.limits.max_calls.get(tool)
         return None if budget is None else budget - self._episode._calls[tool]
-
-
-def _result_state(result: ToolResult) -> dict[str, object]:
-    if isinstance(result, ToolFailure):
-        return {"failure": result.message, "retryable": result.retryable}
-    return {
-        "hits": [[*hit.passage, hit.score, hit.rank] for hit in result.hits],
-        "text": result.text,
-        "images": list(result.images),
-    }
-
-
-def _result(state: Mapping[str, object]) -> ToolResult:
-    if "failure" in state:
-        return ToolFailure(cast(str, state["failure"]), bool(state["retryable"]))
-    rows = cast(Sequence[tuple[str, str, str, float, int]], state["hits"])
-    hits = tuple(Hit(Passage(*row[:3]), row[3], row[4]) for row in rows)
-    images = tuple(cast(Sequence[str], state["images"]))
-    return Observation(hits, cast(str | None, state["text"]), images)
-
-
-def _question(state: Mapping[str, object]) -> Question:
-    gold = cast(Sequence[Mapping[str, object]], state["gold"])
-    return Question(
-        id=cast(str, state["id"]),
-        text=cast(str, state["text"]),
-        answers=tuple(cast(Sequence[str], state["answers"])),
-        images=tuple(cast(Sequence[str], state["images"])),
-        gold=tuple(Gold(cast(str, g["title"]), tuple(cast(Sequence[str], g["ids"]))) for g in gold),
-        metadata=cast(Mapping[str, object], state["metadata"]),
-    )
