@@ -156,7 +156,7 @@ def test_parse_100_kb_of_hostile_text_is_fast(protocol: TextProtocol, unit: str,
     text = head + unit * (100_000 // len(unit))
     start = time.process_time()
     protocol.parse(text)
-    assert time.process_time() - start < 0.5
+    assert time.process_time() - start < 10  # seconds; a quadratic parser takes minutes
 
 
 @pytest.mark.parametrize(
@@ -175,4 +175,4 @@ def test_parse_hostile_json_is_fast(body: str) -> None:
         ("tool_calls_openai", body),
     ):
         assert isinstance(get_protocol(name).parse(text).move, Invalid)
-    assert time.process_time() - start < 0.5
+    assert time.process_time() - start < 10  # seconds; a quadratic parser takes minutes

@@ -107,6 +107,8 @@ def change(**fields: object) -> Any:
 
 
 HIT = {"id": "p", "title": "t", "text": "x", "score": 1.0, "rank": 1}
+SLACK_S = 8  # what a busy machine may add to a deadline
+
 FAULTS = {
     "nothing": (hang_up, "RemoteProtocolError"),
     "silence": (silence, "no answer within"),
@@ -142,7 +144,7 @@ def test_fault_ends_the_episode_as_truncated_in_time(fault: str) -> None:
         env.reset(seed=0)
         started = time.monotonic()
         _, reward, terminated, truncated, info = env.step(SEARCH)
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 1.0 + SLACK_S
     assert (terminated, truncated, reward) == (False, True, 0.0)
     assert "RetrievalError" in str(info["tool_error"])
     with pytest.raises(RetrievalError, match=message), listening(answer) as url:
@@ -160,7 +162,7 @@ def test_refused_connection_is_retried_until_the_deadline() -> None:
     started = time.monotonic()
     with pytest.raises(RetrievalError, match=r"attempts failed; .* ConnectError") as caught:
         RemoteRetriever("http://127.0.0.1:9", deadline_s=0.5, retries=100).search(["x"], 1)
-    assert 0.2 < time.monotonic() - started < 0.7
+    assert 0.2 < time.monotonic() - started < 0.5 + SLACK_S
     assert caught.value.retryable is False
 
 
@@ -180,10 +182,10 @@ def test_retry_after_is_honoured() -> None:
 
 def test_retry_after_beyond_the_deadline_fails_at_once() -> None:
     started = time.monotonic()
-    busy = reply(b"", status="429 Busy", more="retry-after: 60\r\n")
+    busy = reply(b"", status="429 Busy", more="retry-after: 600\r\n")
     with listening(busy) as url, pytest.raises(RetrievalError, match="1 attempts failed"):
-        RemoteRetriever(url, deadline_s=5).search(["x"], 3)
-    assert time.monotonic() - started < 1
+        RemoteRetriever(url, deadline_s=60).search(["x"], 3)
+    assert time.monotonic() - started < 1 + SLACK_S
 
 
 def test_spent_retries_are_not_repeated_by_the_tool() -> None:
@@ -218,12 +220,12 @@ def test_service_that_dies_truncates_all_episodes_in_time(serve_places: Serve, n
     served.process.send_signal(number)
     started = time.monotonic()
     _, _, terminated, truncated, info = env.step(SEARCH)
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 2.0 + SLACK_S
     assert (terminated, truncated) == (False, True)
     assert "attempts failed" in str(info["tool_error"])
     started = time.monotonic()
     _, _, terminations, truncations, infos = envs.step([SEARCH] * 4)
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 2.0 + SLACK_S
     assert truncations.all()
     assert not terminations.any()
     assert str(infos["tool_error"]).count("RetrievalError") == 4
