@@ -14,7 +14,8 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 PLACE = re.compile(
-    r"<!-- (?P<name>\w+)(?: (?P<list>\w+)(?: (?P<field>\w+)=(?P<value>[\w, ]+))?)? -->.*?<!-- end -->",
+    r"<!-- (?P<name>\w+)(?: (?P<list>\w+)(?: (?P<field>\w+)=(?P<value>[\w, ]+))?)? -->"
+    r".*?<!-- end -->",
     re.DOTALL,
 )
 
