@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from searchenv.episode import Episode
-from searchenv.types import Invalid, Move, Tool, ToolCall, ToolFailure, ToolResult
+from searchenv.types import Invalid, Move, Tool, ToolCall, ToolFailure, ToolResult, Written
 
 __all__ = ["Step", "run_calls", "step_episodes"]
 
@@ -44,7 +44,7 @@ def step_episodes(
     Returns:
         One step for each episode.
     """
-    moves = [episode.act(text) for episode, text in zip(episodes, texts, strict=True)]
+    moves = [_act(episode, text) for episode, text in zip(episodes, texts, strict=True)]
     waiting = [episode for episode in episodes if not episode.over]
     results = iter(run_calls([call for e in waiting for call in e.pending], tools))
     observations = {
@@ -55,6 +55,12 @@ def step_episodes(
         Step(move, observations.get(id(episode), ""))
         for episode, move in zip(episodes, moves, strict=True)
     ]
+
+
+def _act(episode: Episode, text: str) -> Move:
+    if isinstance(text, Written):
+        return episode.act(str(text), token_ids=text.token_ids, cut=text.cut)
+    return episode.act(text)
 
 
 def run_calls(calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> list[ToolResult]:

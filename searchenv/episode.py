@@ -63,7 +63,13 @@ class Result:
     """Calls that were run, by tool."""
     penalty: float
     """What the invalid moves cost; 0 unless ``on_invalid`` is ``penalty``."""
-    tool_error: str | None = None
+    error: str | None = None
+    """What failed, where ``stop`` is a failure."""
+
+    @property
+    def tool_error(self) -> str | None:
+        """What a tool failed with, or None."""
+        return self.error if self.stop is StopReason.TOOL_ERROR else None
 
     @property
     def answer(self) -> str | None:
@@ -107,12 +113,15 @@ class Episode:
         question: what is asked.
         protocol: how moves and observations are written.
         limits: the budgets.
+        seed: for policies that draw random numbers; samples of one question differ in it.
 
     Raises:
         ProtocolError: ``limits.max_observation`` is too small for the protocol's marks.
     """
 
-    def __init__(self, question: Question, protocol: TextProtocol, limits: Limits) -> None:
+    def __init__(
+        self, question: Question, protocol: TextProtocol, limits: Limits, *, seed: int = 0
+    ) -> None:
         needed = protocol.min_observation(limits.counter)
         if limits.max_observation < needed:
             raise ProtocolError(
@@ -122,6 +131,7 @@ class Episode:
         self.question = question
         self.protocol = protocol
         self.limits = limits
+        self.seed = seed
         self.messages: list[Message] = protocol.messages(question)
         """The dialogue in the form that chat servers take (``chat`` protocols)."""
         self._segments = protocol.opening(question)
@@ -132,7 +142,7 @@ class Episode:
         self._refused: tuple[ToolCall, ...] = ()
         self._pending: tuple[ToolCall, ...] | None = None
         self._stop: StopReason | None = None
-        self._tool_error: str | None = None
+        self._error: str | None = None
         self._log: list[dict[str, object]] = []
 
     @property
@@ -245,7 +255,7 @@ class Episode:
         for result in results:
             if isinstance(result, ToolFailure):
                 self._stop = StopReason.TOOL_ERROR
-                self._tool_error = result.message
+                self._error = result.message
                 return ""
         observed = cast(Sequence[Observation], results)
         turn = self._turns[-1]
@@ -254,6 +264,17 @@ class Episode:
             self._turns[-1] = replace(turn, hit_ids=ids + ((),) * len(self._refused))
         self._hits[-1] = tuple(o.hits for o in observed)
         return self._reply(self._answer_messages(turn.move, calls, observed))
+
+    def abandon(self, message: str) -> None:
+        """Ends the episode because the policy failed, such as a model's server.
+
+        Raises:
+            EpisodeStateError: it is not the policy's turn.
+        """
+        if not self.awaits_move:
+            raise EpisodeStateError("abandon() was called while it was not the policy's turn")
+        self._stop = StopReason.POLICY_ERROR
+        self._error = message
 
     @property
     def result(self) -> Result:
@@ -274,7 +295,7 @@ class Episode:
             segments=self.segments,
             calls=dict(self._calls),
             penalty=self.limits.invalid_penalty * invalid if penalised else 0.0,
-            tool_error=self._tool_error,
+            error=self._error,
         )
 
     def state(self) -> dict[str, object]:
@@ -379,6 +400,11 @@ class EpisodeView:
     def question(self) -> str:
         """The question as asked."""
         return self._episode.question.text
+
+    @property
+    def seed(self) -> int:
+        """What random numbers are drawn from; samples of one question differ in it."""
+        return self._episode.seed
 
     @property
     def protocol(self) -> TextProtocol:

@@ -15,6 +15,7 @@ __all__ = [
     "IndexNotFoundError",
     "JavaUnavailableError",
     "MissingDependencyError",
+    "PolicyError",
     "ProtocolError",
     "QuestionError",
     "RetrievalError",
@@ -70,6 +71,10 @@ class QuestionError(SearchEnvError, ValueError):
 
 class EpisodeStateError(SearchEnvError, RuntimeError):
     """An episode was called out of turn, or a saved state does not fit."""
+
+
+class PolicyError(SearchEnvError, RuntimeError):
+    """A policy cannot write a move: its model's server failed, or the prompt is too long for it."""
 
 
 class ProtocolError(SearchEnvError, ValueError):

@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 
 from searchenv.episode import Result
 from searchenv.metrics import get_scorer
-from searchenv.types import StopReason, Terms
+from searchenv.types import Terms
 
 __all__ = [
     "CallCost",
@@ -144,10 +144,10 @@ def gold_recall(result: Result) -> float | None:
 def score(reward: Reward, result: Result) -> Terms:
     """Returns the terms of a finished episode, as every driver does.
 
-    An episode that a tool failure ended is unscored: it has no terms. The penalty of invalid moves,
+    An episode that a failure ended, a tool's or the policy's, is unscored: it has no terms. The penalty of invalid moves,
     if the limits set one, is the term ``invalid``.
     """
-    if result.stop is StopReason.TOOL_ERROR:
+    if result.stop.is_failure:
         return {}
     terms = dict(reward(result if reward.reads_transcript else result.without_retrieved_text()))
     if result.penalty:

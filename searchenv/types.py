@@ -31,6 +31,7 @@ __all__ = [
     "ToolCall",
     "ToolFailure",
     "ToolResult",
+    "Written",
 ]
 
 Terms = Mapping[str, float]
@@ -131,6 +132,27 @@ class Invalid:
 Move = Act | Answer | Invalid
 
 
+class Written(str):
+    """A move as a model wrote it: a ``str`` like any other move, and how the model ended it."""
+
+    __slots__ = ("cut", "token_ids")
+
+    def __new__(
+        cls, text: str, *, cut: bool = False, token_ids: Sequence[int] | None = None
+    ) -> "Written":
+        """Returns ``text``.
+
+        Args:
+            text: what the policy wrote.
+            cut: the model ran out of tokens before it stopped by itself.
+            token_ids: the ids that it sampled, where known.
+        """
+        self = super().__new__(cls, text)
+        self.cut = cut
+        self.token_ids = token_ids
+        return self
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What a tool found. ``text`` is used by tools that return prose instead of hits."""
@@ -188,6 +210,14 @@ class StopReason(StrEnum):
     MAX_TURNS = "max_turns"
     MAX_CALLS = "max_calls"
     TOOL_ERROR = "tool_error"
+    """A tool failed: the result says nothing about the agent."""
+    POLICY_ERROR = "policy_error"
+    """The policy failed, such as a model's server: likewise."""
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether something else than the agent ended the episode, so that it has no score."""
+        return self in (StopReason.TOOL_ERROR, StopReason.POLICY_ERROR)
 
 
 class OnLimit(StrEnum):

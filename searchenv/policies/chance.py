@@ -17,8 +17,8 @@ _ANSWER_CHANCE = 0.3
 class RandomPolicy:
     """Searches words of the question or titles it has seen, and answers a name it has seen.
 
-    A move depends on the seed, the question's id and the turn alone, and not on which other
-    episodes are played beside it.
+    A move depends on the seed, the episode's seed, the question's id and the turn alone, and not on
+    which other episodes are played beside it.
 
     Args:
         seed: at least 0.
@@ -36,7 +36,8 @@ class RandomPolicy:
     def _next(self, view: EpisodeView) -> str:
         digest = sha256(view.question_id.encode("utf-8", "surrogatepass")).digest()
         turn = len(view.moves)
-        rng = np.random.default_rng([self._seed, int.from_bytes(digest[:8], "big"), turn])
+        key = int.from_bytes(digest[:8], "big")
+        rng = np.random.default_rng([self._seed, key, turn, view.seed])
         words = view.question.split() or [view.question]
         passages = [hit.passage for hit in passages_seen(view)]
         titles = [passage.title for passage in passages if passage.title]
