@@ -19,6 +19,7 @@ __all__ = [
     "ProtocolError",
     "QuestionError",
     "RetrievalError",
+    "RunError",
     "SearchEnvError",
     "did_you_mean",
 ]
@@ -67,6 +68,10 @@ class BudgetExceededError(RetrievalError):
 
 class QuestionError(SearchEnvError, ValueError):
     """A question file or a question id is not usable."""
+
+
+class RunError(SearchEnvError, ValueError):
+    """A folder of benchmark results is broken, or is not that of the run that was asked for."""
 
 
 class EpisodeStateError(SearchEnvError, RuntimeError):

@@ -144,8 +144,8 @@ def gold_recall(result: Result) -> float | None:
 def score(reward: Reward, result: Result) -> Terms:
     """Returns the terms of a finished episode, as every driver does.
 
-    An episode that a failure ended, a tool's or the policy's, is unscored: it has no terms. The penalty of invalid moves,
-    if the limits set one, is the term ``invalid``.
+    An episode that a failure ended, a tool's or the policy's, is unscored: it has no terms. The
+    penalty of invalid moves, if the limits set one, is the term ``invalid``.
     """
     if result.stop.is_failure:
         return {}

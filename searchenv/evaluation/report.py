@@ -59,7 +59,7 @@ class QuestionResult:
     """What the agent answered; None where the episode ended otherwise."""
     stop: StopReason
     terms: Terms
-    """The terms of the reward; empty after a tool failure."""
+    """The terms of the reward; empty after a failure."""
     scores: Mapping[str, float]
     """By scorer; 0 where there is no answer."""
     gold_recall: float | None
@@ -69,7 +69,8 @@ class QuestionResult:
     turns: int
     invalid: int
     overshoot: int
-    tool_error: str | None
+    error: str | None
+    """What a tool or the policy failed with, if one did."""
 
     @classmethod
     def of(cls, result: Result, terms: Terms, scorers: Iterable[str]) -> "QuestionResult":
@@ -88,13 +89,13 @@ class QuestionResult:
             turns=len(result.turns),
             invalid=result.num_invalid,
             overshoot=result.overshoot,
-            tool_error=result.tool_error,
+            error=result.error,
         )
 
     @property
     def failed(self) -> bool:
-        """Whether a tool failed, so that the score says nothing about the agent."""
-        return self.stop is StopReason.TOOL_ERROR
+        """Whether a tool or the policy failed, so that the score says nothing about the agent."""
+        return self.stop.is_failure
 
     def to_dict(self) -> dict[str, object]:
         """Returns the fields as JSON-able data."""
@@ -109,7 +110,7 @@ class EvaluationReport:
 
     @property
     def num_failed(self) -> int:
-        """Questions that a tool failure ended; they score 0 in the means."""
+        """Questions that a failure ended, a tool's or the policy's; they score 0 in the means."""
         return sum(result.failed for result in self.results)
 
     @cached_property

@@ -1,12 +1,12 @@
 """Plays questions with a policy and scores them, many episodes at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tqdm import tqdm
 
-from searchenv.driver import step_episodes
 from searchenv.episode import Episode
 from searchenv.errors import QuestionError
+from searchenv.evaluation.play import play
 from searchenv.evaluation.report import EvaluationReport, QuestionResult
 from searchenv.metrics import get_scorer
 from searchenv.policies.base import Policy
@@ -39,8 +39,8 @@ def evaluate(
     step; where an episode ends, the next question begins. The results do not depend on
     ``num_envs``, as long as those of the policy and the tools do not depend on the batch.
 
-    A tool that fails after its retries ends its question as failed, which scores 0 and is counted.
-    What the policy raises is passed on.
+    A tool that fails after its retries ends its question as failed, which scores 0 and is counted;
+    so does a policy that raises ``PolicyError``. What else the policy raises is passed on.
 
     Args:
         policy: writes the moves.
@@ -58,8 +58,6 @@ def evaluate(
         ValueError: ``num_envs`` is below 1, a scorer is unknown, or the policy did not write one
             text for each view.
     """
-    if num_envs < 1:
-        raise ValueError(f"num_envs must be >= 1, got {num_envs}")
     if not questions:
         raise QuestionError("expected at least one question, got none")
     for name in scorers:
@@ -67,26 +65,17 @@ def evaluate(
     protocol = get_protocol(protocol)
     limits = Limits() if limits is None else limits
     reward = Outcome("em") if reward is None else reward
-    waiting = iter(enumerate(questions))
-    playing: dict[int, Episode] = {}
+    places: dict[Episode, int] = {}
+
+    def begin() -> Iterator[Episode]:
+        for i, question in enumerate(questions):
+            episode = Episode(question, protocol, limits)
+            places[episode] = i
+            yield episode
+
     results: dict[int, QuestionResult] = {}
-    with tqdm(total=len(questions), unit="question", disable=not progress) as bar:
-        while len(results) < len(questions):
-            while len(playing) < num_envs and (following := next(waiting, None)) is not None:
-                playing[following[0]] = Episode(following[1], protocol, limits)
-            _step(policy, list(playing.values()), tools)
-            for i in [i for i, episode in playing.items() if episode.over]:
-                result = playing.pop(i).result
-                results[i] = QuestionResult.of(result, score(reward, result), scorers)
-                bar.update()
+    ended = play(policy, begin(), tools, num_envs=num_envs)
+    for episode in tqdm(ended, total=len(questions), unit="question", disable=not progress):
+        result = episode.result
+        results[places.pop(episode)] = QuestionResult.of(result, score(reward, result), scorers)
     return EvaluationReport(tuple(results[i] for i in range(len(questions))))
-
-
-def _step(policy: Policy, episodes: Sequence[Episode], tools: Mapping[str, Tool]) -> None:
-    texts = policy.act([episode.view for episode in episodes])
-    if len(texts) != len(episodes):
-        raise ValueError(
-            f"{type(policy).__name__}.act must return one text for each of {len(episodes)} views, "
-            f"got {len(texts)}"
-        )
-    step_episodes(episodes, texts, tools)

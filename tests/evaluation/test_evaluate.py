@@ -151,7 +151,7 @@ class Broken:
 def test_a_failed_tool_is_counted_and_scores_zero() -> None:
     report = evaluate(ScriptedPolicy(SCRIPT), FOUR, tools={"search": Broken()}, limits=LIMITS)
     failed = report.results[2]
-    assert (failed.failed, failed.tool_error, failed.answer) == (True, "the index is gone", None)
+    assert (failed.failed, failed.error, failed.answer) == (True, "the index is gone", None)
     assert (failed.terms, failed.scores) == ({}, {"em": 0.0, "f1_hotpot": 0.0})
     assert (report.num_failed, report.means["f1_hotpot"].mean, report.means["em"].n) == (1, 0.25, 4)
     assert report.table().endswith(
@@ -173,7 +173,7 @@ def test_jsonl_holds_one_result_a_line(report: EvaluationReport, tmp_path: Path)
         "turns": 2,
         "invalid": 0,
         "overshoot": 0,
-        "tool_error": None,
+        "error": None,
     }
     assert len(lines) == 4
     assert [path.name for path in tmp_path.iterdir()] == ["results.jsonl"]
