@@ -34,6 +34,7 @@ def test_read_common() -> None:
                 metadata={
                     "type": "comparison",
                     "level": "hard",
+                    "hops": 2,
                     "supporting_facts": [["Lake Orra", 0], ["Vell Tarn", 1], ["Lake Orra", 2]],
                 },
             ),
@@ -48,10 +49,8 @@ def test_read_common() -> None:
                 metadata={
                     "type": "comparison",
                     "level": "hard",
-                    "supporting_facts": {
-                        "title": ["Lake Orra", "Vell Tarn", "Lake Orra"],
-                        "sent_id": [0, 1, 2],
-                    },
+                    "hops": 2,
+                    "supporting_facts": [["Lake Orra", 0], ["Vell Tarn", 1], ["Lake Orra", 2]],
                 },
             ),
         ),
@@ -64,6 +63,7 @@ def test_read_common() -> None:
                 gold=(Gold("Salt Wind"), Gold("Jon Dorn")),
                 metadata={
                     "type": "compositional",
+                    "hops": 2,
                     "entity_ids": "Q1_Q2",
                     "supporting_facts": [["Salt Wind", 0], ["Jon Dorn", 3]],
                     "evidences": [
@@ -82,7 +82,7 @@ def test_read_common() -> None:
                 "Who is the spouse of the director of Salt Wind?",
                 ("Mira Dorn", "Mira Ek"),
                 gold=(Gold("Salt Wind"), Gold("Jon Dorn")),
-                metadata={"supporting_facts": ["Salt Wind", "Jon Dorn"]},
+                metadata={"hops": 2},
             ),
         ),
         (
@@ -95,19 +95,14 @@ def test_read_common() -> None:
                 metadata={
                     "answerable": True,
                     "hops": 2,
-                    "question_decomposition": [
+                    "type": "2hop",
+                    "decomposition": [
                         {
-                            "id": 1,
                             "question": "Orra Works >> founder",
-                            "answer": "Ida Ros",
-                            "paragraph_support_idx": 1,
+                            "answers": ["Ida Ros"],
+                            "title": "Orra Works",
                         },
-                        {
-                            "id": 2,
-                            "question": "#1 >> born",
-                            "answer": "Vell",
-                            "paragraph_support_idx": 2,
-                        },
+                        {"question": "#1 >> born", "answers": ["Vell"], "title": "Ida Ros"},
                     ],
                 },
             ),
@@ -120,10 +115,11 @@ def test_read_common() -> None:
                 ("Vell",),
                 gold=(Gold("Orra Works"), Gold("Ida_Ros")),
                 metadata={
+                    "type": "2hop",
                     "hops": 2,
-                    "question_decomposition": [
-                        {"id": 1, "document_id": "Orra Works_0"},
-                        {"id": 2, "document_id": "Ida_Ros_12"},
+                    "decomposition": [
+                        {"question": "Founder?", "answers": ["Ida Ros"], "title": "Orra Works"},
+                        {"question": "Where?", "answers": [], "title": "Ida_Ros"},
                     ],
                 },
             ),
@@ -135,7 +131,14 @@ def test_read_common() -> None:
                 "1",
                 "In what year did the employer of Ida Ros close?",
                 ("1931",),
-                metadata={"Q1": "Who employed Ida Ros?", "A1": ["orra works"]},
+                metadata={
+                    "type": "compositional",
+                    "hops": 2,
+                    "decomposition": [
+                        {"question": "Who employed Ida Ros?", "answers": ["orra works"]},
+                        {"question": "When did Orra Works close?", "answers": ["1931"]},
+                    ],
+                },
             ),
         ),
     ],

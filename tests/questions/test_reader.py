@@ -73,7 +73,7 @@ def test_read_cut_parquet(tmp_path: Path) -> None:
         (
             '{"_id": "x", "question": "Who?", "supporting_facts": []}',
             r"line 1: no known layout fits the fields _id, question, supporting_facts; "
-            r"hotpotqa lacks answer\. Known layouts: common \(question, golden_answers\); musique",
+            r"hotpotqa lacks answer\. Known layouts: search_r1 \(prompt, reward_model\); common",
         ),
         ('{"question": " ", "answer": "Ida"}', "'question' must be a non-blank string, got ' '"),
         ('{"question": "Who?", "answer": " "}', "'answer' must hold an answer, got ' '"),
