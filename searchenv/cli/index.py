@@ -5,15 +5,20 @@ from pathlib import Path
 
 from searchenv.cli.options import Commands, add_engine
 from searchenv.indexing import (
+    IndexReport,
+    ShardsReport,
     adopt_faiss,
     build_index,
+    build_shards,
     build_spec,
     list_indexes,
     load_spec,
     verify_index,
+    verify_shards,
 )
 from searchenv.indexing.faiss_writer import FAISS_TYPES
 from searchenv.retrieval import Manifest, TransformersEncoder, index_home, open_index
+from searchenv.retrieval.sharded import SHARDS_FILE
 
 __all__ = ["add_commands"]
 
@@ -26,6 +31,8 @@ def add_commands(commands: Commands) -> None:
 def _index_build(arguments: argparse.Namespace) -> int:
     if (arguments.spec is None) == (arguments.corpus is None):
         raise ValueError("give either SPEC.toml or --corpus FILE with --engine and --out")
+    if arguments.shards is not None and (arguments.spec is not None or arguments.replace):
+        raise ValueError("--shards needs --corpus, and a folder --out that is not there yet")
     if arguments.spec is not None:
         manifest = build_spec(
             load_spec(arguments.spec), arguments.out, replace=arguments.replace, progress=True
@@ -34,6 +41,8 @@ def _index_build(arguments: argparse.Namespace) -> int:
     else:
         if arguments.engine is None or arguments.out is None:
             raise ValueError("--corpus needs --engine lucene|bm25s|faiss and --out DIR")
+        if arguments.shards is not None:
+            return _build_shards(arguments)
         manifest = build_index(
             arguments.corpus,
             arguments.out,
@@ -46,6 +55,22 @@ def _index_build(arguments: argparse.Namespace) -> int:
         )
         folder = arguments.out
     print(f"{folder}: {_describe(manifest)}")
+    return 0
+
+
+def _build_shards(arguments: argparse.Namespace) -> int:
+    manifests = build_shards(
+        arguments.corpus,
+        arguments.out,
+        num_shards=arguments.shards,
+        engine=arguments.engine,
+        encoder=arguments.encoder,
+        faiss_type=arguments.faiss_type,
+        skip_broken=arguments.skip_broken,
+        progress=True,
+    )
+    for manifest in manifests:
+        print(f"{arguments.out / manifest.name}: {_describe(manifest)}")
     return 0
 
 
@@ -65,8 +90,14 @@ def _index_adopt(arguments: argparse.Namespace) -> int:
 
 
 def _index_verify(arguments: argparse.Namespace) -> int:
-    report = verify_index(arguments.index)
-    print(f"{arguments.index}: {_describe(report.manifest)}")
+    report: IndexReport | ShardsReport
+    if (arguments.index / SHARDS_FILE).is_file():
+        report = verify_shards(arguments.index)
+        for manifest in report.manifests:
+            print(f"{arguments.index / manifest.name}: {_describe(manifest)}")
+    else:
+        report = verify_index(arguments.index)
+        print(f"{arguments.index}: {_describe(report.manifest)}")
     for problem in report.problems:
         print(f"problem: {problem}")
     print("sound" if report.ok else f"{len(report.problems)} problems")
@@ -117,11 +148,12 @@ def _add_index(parser: argparse.ArgumentParser) -> None:
     build.add_argument(
         "--faiss-type", choices=FAISS_TYPES, default="flat", help="(default: %(default)s)"
     )
+    build.add_argument("--shards", type=int, metavar="N", help="cut the corpus into N indexes")
     build.set_defaults(run=_index_build)
 
     _add_adopt(commands)
 
-    verify = commands.add_parser("verify", help="check an index against its manifest")
+    verify = commands.add_parser("verify", help="check an index, or a folder of shards")
     verify.add_argument("index", type=Path, metavar="DIR")
     verify.set_defaults(run=_index_verify)
 

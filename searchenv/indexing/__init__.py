@@ -6,6 +6,7 @@ from searchenv.indexing.faiss_index import adopt_faiss, merge_shards
 from searchenv.indexing.faiss_writer import Hnsw
 from searchenv.indexing.publish import ensure_index
 from searchenv.indexing.shards import build_shards
+from searchenv.indexing.shards_check import ShardsReport, verify_shards
 from searchenv.indexing.specs import IndexSpec, build_spec, load_spec
 from searchenv.indexing.vectors import encode_corpus
 from searchenv.indexing.verify import IndexReport, list_indexes, verify_index
@@ -15,6 +16,7 @@ __all__ = [
     "Hnsw",
     "IndexReport",
     "IndexSpec",
+    "ShardsReport",
     "adopt_faiss",
     "build_index",
     "build_shards",
@@ -25,4 +27,5 @@ __all__ = [
     "load_spec",
     "merge_shards",
     "verify_index",
+    "verify_shards",
 ]

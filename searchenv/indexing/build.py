@@ -30,7 +30,7 @@ from searchenv.retrieval.passages import PassageWriter
 from searchenv.retrieval.words import WORDS_PORTER
 from searchenv.types import Passage
 
-__all__ = ["build_index"]
+__all__ = ["build_index", "store_passages"]
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def build_index(
     with sole_builder(out):
         with new_folder(out, replace=replace) as folder:
             passages = Corpus(corpus, skip_broken=skip_broken)
-            count = _store(passages, folder / PASSAGES_FILE, progress)
+            count = store_passages(passages, folder / PASSAGES_FILE, progress=progress)
             with _bar(progress, f"indexing with {chosen}", count) as bar:
                 for done in plan.write(folder, passages.sha256):
                     bar.update(done)
@@ -160,8 +160,8 @@ def _engine(engine: str) -> Engine:
     return Engine(engine)
 
 
-def _store(corpus: Corpus, path: Path, progress: bool) -> int:
-    """Writes the passages and returns how many there are."""
+def store_passages(corpus: Corpus, path: Path, *, progress: bool = False) -> int:
+    """Writes the passages and returns how many there are; CorpusError if there are none."""
     count = 0
     with _bar(progress, "reading the corpus", None) as bar, PassageWriter(path) as writer:
         for passage in corpus:

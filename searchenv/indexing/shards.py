@@ -23,18 +23,18 @@ import numpy as np
 import searchenv
 from searchenv.errors import CorpusError
 from searchenv.indexing.bm25_writer import bm25s_version, docid_ranks
-from searchenv.indexing.build import build_index
+from searchenv.indexing.build import build_index, store_passages
 from searchenv.indexing.corpus import Corpus
 from searchenv.indexing.publish import ensure_index, new_folder, sole_builder
 from searchenv.retrieval.bm25 import DOCID_RANKS_FILE
 from searchenv.retrieval.encoders import Encoder
 from searchenv.retrieval.manifest import MANIFEST_FILE, PASSAGES_FILE, Engine, Manifest
-from searchenv.retrieval.passages import PassageStore, PassageWriter
+from searchenv.retrieval.passages import PassageStore
 from searchenv.retrieval.sharded import SHARDS_FILE, SHARDS_FORMAT
 from searchenv.retrieval.words import WORDS_PORTER, WordAnalyzer
 from searchenv.types import Passage
 
-__all__ = ["build_shards"]
+__all__ = ["WordCounts", "build_shards", "count_words"]
 
 
 def build_shards(
@@ -46,8 +46,11 @@ def build_shards(
     k1: float = 0.9,
     b: float = 0.4,
     encoder: Encoder | str | None = None,
+    faiss_type: str = "flat",
+    skip_broken: bool = False,
+    progress: bool = False,
 ) -> list[Manifest]:
-    """Builds a folder of shards and returns their manifests; ``open_shards`` opens it.
+    """Builds a folder of shards and returns their manifests; ``open_index`` opens it.
 
     Every shard is an index of successive passages, as many as in the others. Nothing is at ``out``
     before all are whole. An interrupted build of the same corpus goes on where it was: finished
@@ -61,6 +64,9 @@ def build_shards(
         k1: the same.
         b: the same.
         encoder: the same.
+        faiss_type: the same.
+        skip_broken: the same.
+        progress: the same; bars for each shard, of engine ``bm25s`` none.
 
     Raises:
         CorpusError: the corpus is broken, or has fewer passages than there shall be shards.
@@ -74,20 +80,33 @@ def build_shards(
         raise FileExistsError(f"{out} is already there: choose another folder")
     out.parent.mkdir(parents=True, exist_ok=True)
     with sole_builder(out), TemporaryDirectory(dir=out.parent) as scratch:
-        store, digest = _store(Corpus(corpus), Path(scratch, PASSAGES_FILE))
+        passages = Corpus(corpus, skip_broken=skip_broken)
+        path = Path(scratch, PASSAGES_FILE)
+        store_passages(passages, path, progress=progress)
+        store = PassageStore(path)
         if len(store) < num_shards:
             raise CorpusError(f"{len(store)} passages cannot make {num_shards} shards")
         encoded_by = getattr(encoder, "fingerprint", encoder)
-        identity = sha256(f"{digest} {num_shards} {engine} {k1} {b} {encoded_by}".encode())
+        what = f"{passages.sha256} {num_shards} {engine} {k1} {b} {encoded_by} {faiss_type}"
+        identity = sha256(what.encode())
         work = out.with_name(f".{out.name}.shards-{identity.hexdigest()[:16]}")
-        statistics = _count(store) if engine == Engine.BM25S else None
+        statistics = count_words([store]) if engine == Engine.BM25S else None
 
         def build(folder: Path, start: int, stop: int) -> None:
-            passages = chain.from_iterable(store.batches(start, stop))
-            if statistics is None:
-                build_index(passages, folder, engine=engine, k1=k1, b=b, encoder=encoder)
-            else:
-                _build_bm25s(passages, folder, statistics, k1, b)
+            part = chain.from_iterable(store.batches(start, stop))
+            if statistics is not None:
+                _build_bm25s(part, folder, statistics, k1, b)
+                return
+            build_index(
+                part,
+                folder,
+                engine=engine,
+                k1=k1,
+                b=b,
+                encoder=encoder,
+                faiss_type=faiss_type,
+                progress=progress,
+            )
 
         manifests = []
         cuts = [len(store) * i // num_shards for i in range(num_shards + 1)]
@@ -100,35 +119,30 @@ def build_shards(
     return manifests
 
 
-def _store(corpus: Corpus, path: Path) -> tuple[PassageStore, str]:
-    """Writes the passages; returns them and their digest."""
-    with PassageWriter(path) as writer:
-        for passage in corpus:
-            writer.add(passage)
-    return PassageStore(path), corpus.sha256
-
-
 @dataclass(frozen=True, slots=True)
-class _Statistics:
+class WordCounts:
     """What BM25 knows of a whole corpus."""
 
     num_documents: int
     mean_length: float
     doc_freqs: Mapping[str, int]
-    digest: str
+    mark: str
+    """Ends the engine version of shards that were built with these counts."""
 
 
-def _count(store: PassageStore) -> _Statistics:
-    analyzer, freqs, length = WordAnalyzer(), Counter[str](), 0
-    for batch in store.batches():
+def count_words(stores: Sequence[PassageStore]) -> WordCounts:
+    """Returns the counts over all passages of some stores; CorpusError if they hold no words."""
+    analyzer, freqs, size, length = WordAnalyzer(), Counter[str](), 0, 0
+    for batch in chain.from_iterable(store.batches() for store in stores):
+        size += len(batch)
         for passage in batch:
             terms = _terms(analyzer, passage)
             freqs.update(set(terms))
             length += len(terms)
     if not freqs:
         raise CorpusError("no passage holds a word that can be searched")
-    digest = sha256(json.dumps([len(store), length, sorted(freqs.items())]).encode())
-    return _Statistics(len(store), length / len(store), freqs, digest.hexdigest()[:16])
+    digest = sha256(json.dumps([size, length, sorted(freqs.items())]).encode())
+    return WordCounts(size, length / size, freqs, f"statistics-{digest.hexdigest()[:16]}")
 
 
 def _terms(analyzer: WordAnalyzer, passage: Passage) -> list[str]:
@@ -136,20 +150,21 @@ def _terms(analyzer: WordAnalyzer, passage: Passage) -> list[str]:
 
 
 def _build_bm25s(
-    passages: Iterable[Passage], out: Path, statistics: _Statistics, k1: float, b: float
+    passages: Iterable[Passage], out: Path, statistics: WordCounts, k1: float, b: float
 ) -> None:
     """Builds an index folder like ``build_index``, with the statistics of the whole corpus."""
     with sole_builder(out), new_folder(out) as folder:
         corpus = Corpus(passages)
-        store, digest = _store(corpus, folder / PASSAGES_FILE)
+        count = store_passages(corpus, folder / PASSAGES_FILE)
+        store = PassageStore(folder / PASSAGES_FILE)
         (folder / Engine.BM25S).mkdir()
         _write_matrix(store, folder / Engine.BM25S, statistics, k1, b)
         manifest = Manifest(
             name=out.name,
             engine=Engine.BM25S,
-            engine_version=f"{bm25s_version()} statistics-{statistics.digest}",
-            corpus_sha256=digest,
-            num_passages=len(store),
+            engine_version=f"{bm25s_version()} {statistics.mark}",
+            corpus_sha256=corpus.sha256,
+            num_passages=count,
             searchenv_version=searchenv.__version__,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             analyzer=WORDS_PORTER,
@@ -160,7 +175,7 @@ def _build_bm25s(
 
 
 def _write_matrix(
-    store: PassageStore, folder: Path, statistics: _Statistics, k1: float, b: float
+    store: PassageStore, folder: Path, statistics: WordCounts, k1: float, b: float
 ) -> None:
     """Writes the files of a bm25s index: one column of scores a term, documents in order."""
     analyzer, vocabulary = WordAnalyzer(), dict[str, int]()
