@@ -14,15 +14,15 @@ import asyncio
 import json
 import os
 import random
-import threading
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 from weakref import WeakKeyDictionary
 
 from searchenv.errors import RetrievalError
+from searchenv.retrieval.background import in_background
 from searchenv.retrieval.ranking import checked
 from searchenv.retrieval.remote_formats import (
     PATHS,
@@ -45,8 +45,6 @@ _LONGEST_WAIT_S = 2.0
 _FIRST_REST_S = 1.0
 _LONGEST_REST_S = 60.0
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})  # the same request may succeed later
-
-T = TypeVar("T")
 
 
 class RemoteRetriever:
@@ -115,7 +113,7 @@ class RemoteRetriever:
             RetrievalError: the service does not tell it.
         """
         if self._fingerprint is None and self.wire is Wire.V1:
-            _in_background(self._ask([], 1, self._deadline()))
+            in_background(self._ask([], 1, self._deadline()))
         elif self._fingerprint is None:
             self._fingerprint = f"{self.wire} {self.urls[0]} {self.index or ''}".rstrip()
         return self._fingerprint or ""
@@ -127,7 +125,7 @@ class RemoteRetriever:
             RetrievalError: no attempt succeeded.
         """
         texts, k = checked(queries, k)
-        return _in_background(self._search(texts, k)) if texts else []
+        return in_background(self._search(texts, k)) if texts else []
 
     async def asearch(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         """Returns what :meth:`search` does, in the event loop of the caller."""
@@ -274,38 +272,6 @@ def _client() -> "httpx.AsyncClient":
         # attempts have a deadline of their own; a proxy has no business between trainer and index
         client = _clients[loop] = httpx.AsyncClient(timeout=None, trust_env=False)
     return client
-
-
-_lock = threading.Lock()
-_background: tuple[int, asyncio.AbstractEventLoop] | None = None
-
-
-def _in_background(work: Coroutine[None, None, T]) -> T:
-    """Runs a coroutine in the background loop of this process and returns its result."""
-    future = asyncio.run_coroutine_threadsafe(work, _background_loop())
-    try:
-        return future.result()
-    except BaseException:  # also Ctrl-C: nobody waits for it any more
-        future.cancel()
-        raise
-
-
-def _background_loop() -> asyncio.AbstractEventLoop:
-    global _background
-    with _lock:
-        if _background is None or _background[0] != os.getpid():
-            loop = asyncio.new_event_loop()
-            threading.Thread(target=loop.run_forever, name="retrieval", daemon=True).start()
-            _background = os.getpid(), loop
-        return _background[1]
-
-
-def _note_fork() -> None:
-    global _lock
-    _lock = threading.Lock()  # another thread of the parent may have held it
-
-
-os.register_at_fork(after_in_child=_note_fork)
 
 
 def _base(url: str, path: str) -> str:
