@@ -3,12 +3,34 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-__all__ = ["Completion", "Finish", "Generator", "Prompt", "Sampling"]
+from searchenv.types import Segment
 
-Prompt = str | Sequence[int] | Sequence[Mapping[str, object]]
-"""What is continued: a text, token ids, or the messages of a chat."""
+__all__ = [
+    "Completion",
+    "Finish",
+    "Generator",
+    "Prompt",
+    "Sampling",
+    "ToolGenerator",
+    "Transcript",
+    "prompt_text",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """An episode so far in both forms that models take: a generator reads the one it needs."""
+
+    segments: tuple[Segment, ...]
+    """For models that continue a text; ids that were sampled stand in them."""
+    messages: tuple[Mapping[str, object], ...]
+    """For chat servers."""
+
+
+Prompt = str | Sequence[int] | Sequence[Mapping[str, object]] | Transcript
+"""What is continued: a text, token ids, the messages of a chat, or an episode. None is empty."""
 
 
 class Finish(StrEnum):
@@ -25,10 +47,10 @@ class Completion:
     """What a model wrote after a prompt."""
 
     text: str
-    """Up to the stop string, with it where the generator says so."""
+    """Up to the stop string; see :meth:`Generator.generate`."""
     finish: Finish
     token_ids: tuple[int, ...] | None = None
-    """The sampled ids, where known; never made again from the text."""
+    """The sampled ids of the text, where known; never made again from it."""
     logprobs: tuple[float, ...] | None = None
     """Natural logarithms of the probabilities of ``token_ids``, where known."""
 
@@ -66,6 +88,7 @@ class Generator(Protocol):
         prompts: Sequence[Prompt],
         *,
         stop: Sequence[str] = (),
+        include_stop: bool = True,
         forbid: Sequence[str] = (),
         seeds: Sequence[int] | None = None,
         n: int = 1,
@@ -74,7 +97,9 @@ class Generator(Protocol):
 
         Args:
             prompts: what to continue.
-            stop: strings that end a completion. The text ends with the stop string that ended it.
+            stop: strings that end a completion.
+            include_stop: whether the text holds the stop string that ended it. Where ids are known
+                the rest of the token that it ends in follows it.
             forbid: strings that a completion must not hold.
             seeds: one for each prompt, at least 0; None: the model's own randomness.
             n: completions a prompt, at least 1.
@@ -84,3 +109,38 @@ class Generator(Protocol):
                 its retries.
         """
         ...
+
+
+@runtime_checkable
+class ToolGenerator(Protocol):
+    """A generator that can also call tools through the API of a chat server."""
+
+    def generate_calls(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        tools: Sequence[Mapping[str, object]],
+        seeds: Sequence[int] | None = None,
+    ) -> list[Completion]:
+        """Returns an assistant message for each prompt: JSON with ``content``, ``tool_calls``.
+
+        Raises:
+            PolicyError: as for :meth:`Generator.generate`.
+        """
+        ...
+
+
+def prompt_text(prompt: Prompt) -> str | None:
+    r"""Returns a prompt as the one text that a model continues; None for token ids.
+
+    Messages are joined by blank lines.
+
+    >>> prompt_text([{"role": "system", "content": "Be short."}, {"role": "user", "content": "Hi"}])
+    'Be short.\n\nHi'
+    """
+    if isinstance(prompt, str):
+        return prompt
+    if isinstance(prompt, Transcript):
+        return "".join(segment.text for segment in prompt.segments)
+    contents = [message.get("content") for message in prompt if isinstance(message, Mapping)]
+    return "\n\n".join(str(content or "") for content in contents) if contents else None
