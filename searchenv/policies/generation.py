@@ -1,5 +1,6 @@
 """The role of a generator: a model that continues a text. An agent that uses one is a policy."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,7 @@ __all__ = [
     "ToolGenerator",
     "Transcript",
     "prompt_text",
+    "sample_seed",
 ]
 
 
@@ -144,3 +146,9 @@ def prompt_text(prompt: Prompt) -> str | None:
         return "".join(segment.text for segment in prompt.segments)
     contents = [message.get("content") for message in prompt if isinstance(message, Mapping)]
     return "\n\n".join(str(content or "") for content in contents) if contents else None
+
+
+def sample_seed(seed: int, *path: int | str) -> int:
+    """Returns the seed of a part of what ``seed`` decides, below 2 ** 31; servers take no more."""
+    digest = hashlib.sha256(repr((seed, *path)).encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
