@@ -12,12 +12,13 @@ from gymnasium.envs.registration import register, registry
 
 if TYPE_CHECKING:
     from searchenv.env import SearchQAEnv
-    from searchenv.episode import Episode, EpisodeView, Result
+    from searchenv.episode import Episode, EpisodeView
     from searchenv.evaluation import evaluate
     from searchenv.indexing import build_index, verify_index
     from searchenv.metrics import SCORERS, get_scorer
     from searchenv.protocols import get_protocol
     from searchenv.questions import link_gold, read_questions, write_questions
+    from searchenv.results import Result
     from searchenv.retrieval import Retriever, RetrieverTool, open_index
     from searchenv.rewards import CallCost, Composite, Format, GoldRecall, Outcome
     from searchenv.types import Act, Answer, Hit, Invalid, Limits, Passage, Question, ToolCall
@@ -29,12 +30,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "searchenv.env": ("SearchQAEnv",),
-    "searchenv.episode": ("Episode", "EpisodeView", "Result"),
+    "searchenv.episode": ("Episode", "EpisodeView"),
     "searchenv.evaluation": ("evaluate",),
     "searchenv.indexing": ("build_index", "verify_index"),
     "searchenv.metrics": ("SCORERS", "get_scorer"),
     "searchenv.protocols": ("get_protocol",),
     "searchenv.questions": ("link_gold", "read_questions", "write_questions"),
+    "searchenv.results": ("Result",),
     "searchenv.retrieval": ("Retriever", "RetrieverTool", "open_index"),
     "searchenv.rewards": ("CallCost", "Composite", "Format", "GoldRecall", "Outcome"),
     "searchenv.types": (

@@ -7,12 +7,12 @@ model.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from dataclasses import asdict, replace
 from typing import cast
 
 from searchenv.errors import EpisodeStateError, ProtocolError
 from searchenv.protocols.base import LAST_TURN, NO_CALLS_LEFT, Message, TextProtocol
+from searchenv.results import Result, Turn
 from searchenv.saved import question_of, result_of, result_state
 from searchenv.types import (
     Act,
@@ -34,76 +34,9 @@ from searchenv.types import (
     ToolResult,
 )
 
-__all__ = ["Episode", "EpisodeView", "Result", "Turn"]
+__all__ = ["Episode", "EpisodeView"]
 
 _STATE_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One move and what it found."""
-
-    move: Move
-    overshoot: int
-    """Characters of plain text that the agent wrote after its action."""
-    hit_ids: tuple[tuple[str, ...], ...] = ()
-    """The passage ids that each call of the move returned; empty for a call that was not run."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """A finished episode, as rewards and reports see it."""
-
-    question: Question
-    protocol: str
-    stop: StopReason
-    turns: tuple[Turn, ...]
-    segments: tuple[Segment, ...]
-    calls: Mapping[str, int]
-    """Calls that were run, by tool."""
-    penalty: float
-    """What the invalid moves cost; 0 unless ``on_invalid`` is ``penalty``."""
-    error: str | None = None
-    """What failed, where ``stop`` is a failure."""
-
-    @property
-    def tool_error(self) -> str | None:
-        """What a tool failed with, or None."""
-        return self.error if self.stop is StopReason.TOOL_ERROR else None
-
-    @property
-    def answer(self) -> str | None:
-        """What the agent answered, or None."""
-        last = self.turns[-1].move if self.turns else None
-        return last.text if isinstance(last, Answer) else None
-
-    @property
-    def num_calls(self) -> int:
-        """Calls that were run, all tools together."""
-        return sum(self.calls.values())
-
-    @property
-    def num_invalid(self) -> int:
-        """Moves that were no valid move."""
-        return sum(isinstance(turn.move, Invalid) for turn in self.turns)
-
-    @property
-    def overshoot(self) -> int:
-        """Characters written after actions, all turns together."""
-        return sum(turn.overshoot for turn in self.turns)
-
-    @cached_property
-    def found_ids(self) -> frozenset[str]:
-        """Ids of all passages that any call returned."""
-        return frozenset(i for turn in self.turns for ids in turn.hit_ids for i in ids)
-
-    def without_retrieved_text(self) -> "Result":
-        """Returns a copy whose environment segments are empty, which is what a reward may see."""
-        segments = tuple(
-            Segment(s.source, "", s.trained) if s.source is Source.ENVIRONMENT else s
-            for s in self.segments
-        )
-        return replace(self, segments=segments)
 
 
 class Episode:
@@ -273,6 +206,7 @@ class Episode:
         """
         if not self.awaits_move:
             raise EpisodeStateError("abandon() was called while it was not the policy's turn")
+        self._log.append({"abandon": message})
         self._stop = StopReason.POLICY_ERROR
         self._error = message
 
@@ -303,6 +237,7 @@ class Episode:
         return {
             "version": _STATE_VERSION,
             "question": asdict(self.question),
+            "seed": self.seed,
             "prompt": self.prompt,
             "log": list(self._log),
         }
@@ -322,7 +257,8 @@ class Episode:
                 f"expected an episode state of version {_STATE_VERSION}, "
                 f"got {state.get('version')!r}"
             )
-        episode = cls(question_of(cast(Mapping[str, object], state["question"])), protocol, limits)
+        question = question_of(cast(Mapping[str, object], state["question"]))
+        episode = cls(question, protocol, limits, seed=cast(int, state.get("seed", 0)))
         if episode.prompt != state["prompt"]:
             raise EpisodeStateError(
                 f"the saved prompt is not that of protocol {protocol.name!r}: "
@@ -332,6 +268,8 @@ class Episode:
             if "act" in entry:
                 ids = cast(Sequence[int] | None, entry["token_ids"])
                 episode.act(cast(str, entry["act"]), token_ids=ids, cut=bool(entry["cut"]))
+            elif "abandon" in entry:
+                episode.abandon(cast(str, entry["abandon"]))
             else:
                 saved = cast(Sequence[Mapping[str, object]], entry["observe"])
                 episode.observe([result_of(result) for result in saved])
@@ -417,6 +355,11 @@ class EpisodeView:
         return self._episode.transcript
 
     @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The transcript in pieces, with the ids that a model sampled for its own."""
+        return self._episode.segments
+
+    @property
     def messages(self) -> list[dict[str, object]]:
         """The dialogue so far in the form that chat servers take."""
         return [message.as_dict() for message in self._episode.messages]
@@ -430,6 +373,11 @@ class EpisodeView:
     def observations(self) -> tuple[tuple[Hit, ...], ...]:
         """The hits of each call that was run, before any cut to ``max_observation``."""
         return tuple(hits for turn in self._episode.hits for hits in turn)
+
+    @property
+    def limits(self) -> Limits:
+        """The budgets of the episode."""
+        return self._episode.limits
 
     @property
     def turns_left(self) -> int:

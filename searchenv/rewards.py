@@ -8,8 +8,8 @@ which only rewards that must copy a published flaw do. So retrieved text cannot 
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from searchenv.episode import Result
 from searchenv.metrics import get_scorer
+from searchenv.results import Result
 from searchenv.types import Terms
 
 __all__ = [

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from searchenv.env import Info, SearchQAEnv
-from searchenv.episode import Result
+from searchenv.results import Result
 from searchenv.spaces import UnicodeText
 from searchenv.types import Act, Answer, Move
 

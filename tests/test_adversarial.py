@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from searchenv.driver import step_episodes
-from searchenv.episode import Episode, Result
+from searchenv.episode import Episode
 from searchenv.protocols import PROTOCOLS, TextProtocol, get_protocol
+from searchenv.results import Result
 from searchenv.retrieval import RetrieverTool
 from searchenv.rewards import CallCost, Composite, Format, GoldRecall, Outcome, score
 from searchenv.systems.r1_searcher import R1Searcher

@@ -276,6 +276,15 @@ def test_state_between_act_and_observe_restores() -> None:
     assert restored.observe([ToolFailure("x")]) == ""
 
 
+def test_state_keeps_the_seed_and_a_failed_policy() -> None:
+    episode = Episode(QUESTION, get_protocol("search_r1"), Limits(), seed=7)
+    episode.abandon("PolicyError: gone")
+    restored = Episode.restore(episode.state(), episode.protocol, episode.limits)
+    assert restored.seed == 7
+    assert restored.result == episode.result
+    assert restored.result.stop is StopReason.POLICY_ERROR
+
+
 def test_state_of_another_protocol_or_version_is_refused() -> None:
     state = new().state()
     with pytest.raises(EpisodeStateError, match="not that of protocol 'react'"):

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from searchenv.episode import Episode, Result
+from searchenv.episode import Episode
 from searchenv.protocols import get_protocol
+from searchenv.results import Result
 from searchenv.rewards import (
     CallCost,
     Composite,

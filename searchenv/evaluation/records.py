@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
-from searchenv.episode import Episode, Result, Turn
+from searchenv.episode import Episode
 from searchenv.evaluation.report import QuestionResult
+from searchenv.results import Result, Turn
 from searchenv.rewards import Reward, score
 from searchenv.saved import (
     hits_of,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from searchenv.episode import Result
 from searchenv.metrics import get_scorer
+from searchenv.results import Result
 from searchenv.rewards import gold_recall
 from searchenv.types import StopReason, Terms
 
