@@ -123,7 +123,7 @@ def services(setting: Setting, engine: str) -> list[Row]:
 
 
 def ceiling(table: str, rows: Sequence[Row]) -> Row:
-    """Returns the rate that no service of this engine can pass on this machine.
+    """Returns an estimate of the highest rate of a service of this engine on this machine.
 
     A constant body takes all cores for 1 / its rate, clients included. A search adds 1 / the
     engine's rate on one core, and one engine does not search faster than it does by itself.
