@@ -137,6 +137,9 @@ class Written(str):
 
     __slots__ = ("cut", "token_ids")
 
+    cut: bool
+    token_ids: Sequence[int] | None
+
     def __new__(
         cls, text: str, *, cut: bool = False, token_ids: Sequence[int] | None = None
     ) -> "Written":

@@ -1,5 +1,6 @@
-"""Question files: layouts of the suites, the common jsonl, links from gold titles to an index."""
+"""Question files: layouts of the suites, the common jsonl, corpora and gold passages."""
 
+from searchenv.questions.corpus import QuestionCorpus, question_corpus
 from searchenv.questions.layouts import LAYOUTS, Layout
 from searchenv.questions.link import TitleLookup, link_gold
 from searchenv.questions.reader import read_questions, write_questions
@@ -7,8 +8,10 @@ from searchenv.questions.reader import read_questions, write_questions
 __all__ = [
     "LAYOUTS",
     "Layout",
+    "QuestionCorpus",
     "TitleLookup",
     "link_gold",
+    "question_corpus",
     "read_questions",
     "write_questions",
 ]
