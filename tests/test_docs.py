@@ -208,6 +208,8 @@ def test_picture_shows_the_demo() -> None:
         "index search",
         "index list",
         "serve",
+        "bench",
+        "bench run",
     ],
 )
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""``searchenv bench``: regenerates the tables of a clone's ``benchmarks`` folder."""
+"""``searchenv bench``: runs of questions, and the tables of a clone's ``benchmarks`` folder."""
 
 import argparse
 import subprocess
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import searchenv
+from searchenv.cli.bench_run import add_run
 from searchenv.cli.options import Commands
 from searchenv.errors import SearchEnvError
 
@@ -16,8 +17,9 @@ _SPEED = ("throughput", "service", "dense", "growth")
 
 def add_commands(commands: Commands) -> None:
     """Adds ``searchenv bench`` and its commands."""
-    bench = commands.add_parser("bench", help="measure, and write the tables of benchmarks/")
+    bench = commands.add_parser("bench", help="play questions and compare; measure speed")
     names = bench.add_subparsers(required=True, metavar="COMMAND")
+    add_run(names)
     speed = names.add_parser("speed", help="engines, environment, service, dense, growth")
     speed.add_argument(
         "--only",
