@@ -210,6 +210,7 @@ def test_picture_shows_the_demo() -> None:
         "serve",
         "bench",
         "bench run",
+        "bench table",
     ],
 )
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import searchenv
 from searchenv.cli.bench_run import add_run
+from searchenv.cli.bench_table import add_table
 from searchenv.cli.options import Commands
 from searchenv.errors import SearchEnvError
 
@@ -20,6 +21,7 @@ def add_commands(commands: Commands) -> None:
     bench = commands.add_parser("bench", help="play questions and compare; measure speed")
     names = bench.add_subparsers(required=True, metavar="COMMAND")
     add_run(names)
+    add_table(names)
     speed = names.add_parser("speed", help="engines, environment, service, dense, growth")
     speed.add_argument(
         "--only",

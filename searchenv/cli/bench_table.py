@@ -1,0 +1,63 @@
+"""``searchenv bench table``: means of runs as Markdown, CSV or LaTeX."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from searchenv.cli.options import Commands
+from searchenv.errors import RunError
+from searchenv.evaluation.merge import differences, merge_runs
+from searchenv.evaluation.run import Run, read_run
+from searchenv.evaluation.tables import TableFormat, render_table, table_rows
+
+__all__ = ["add_table", "whole_run"]
+
+
+def add_table(names: Commands) -> None:
+    """Adds ``searchenv bench table``."""
+    parser = names.add_parser("table", help="means of runs, over questions, with intervals")
+    add = parser.add_argument
+    add("runs", nargs="+", type=Path, metavar="RUN")
+    add("--merge", action="store_true", help="the runs are parts of one: a mean over all questions")
+    add("--by", nargs="+", default=(), metavar="KEY", help="also by type, hops, or other metadata")
+    add("--pass-at", nargs="+", type=int, default=(), metavar="K", help="the best of K samples")
+    add(
+        "--format",
+        choices=list(TableFormat),
+        default=TableFormat.MARKDOWN,
+        help="(default: markdown)",
+    )
+    parser.set_defaults(run=_table)
+
+
+def whole_run(folder: Path) -> Run:
+    """Returns the run in a folder.
+
+    Raises:
+        RunError: there is none, or it has not come to its end.
+    """
+    run = read_run(folder)
+    if not run.complete:
+        raise RunError(
+            f"the run in {folder} is not whole, it has {len(run.records)} records: "
+            "start it again with the same arguments, and it goes on"
+        )
+    return run
+
+
+def _table(arguments: argparse.Namespace) -> int:
+    runs = {_name(folder): whole_run(folder) for folder in arguments.runs}
+    if len(runs) < len(arguments.runs):
+        raise ValueError("two runs have the same path: name each once")
+    if arguments.merge:
+        runs = {" + ".join(runs): merge_runs(list(runs.values()))}
+    records = {name: run.records for name, run in runs.items()}
+    rows = table_rows(records, by=arguments.by, pass_at=arguments.pass_at)
+    print(render_table(rows, arguments.format))
+    if unlike := differences([run.header for run in runs.values()]):
+        print(f"the runs differ in {', '.join(unlike)}", file=sys.stderr)
+    return 0
+
+
+def _name(folder: Path) -> str:
+    return folder.as_posix().rstrip("/")
