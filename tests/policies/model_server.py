@@ -18,7 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 FAULTS = {1: "429", 3: "500", 5: "truncated", 12: "stalled"}
 LETTERS = "abcdefghijklmnopqrstuvwxyz ?.<>/"
-HOPELESS = sys.argv[1]
+HOPELESS = sys.argv[-1]
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
