@@ -211,6 +211,7 @@ def test_picture_shows_the_demo() -> None:
         "bench",
         "bench run",
         "bench table",
+        "bench compare",
     ],
 )
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import searchenv
+from searchenv.cli.bench_compare import add_compare
 from searchenv.cli.bench_run import add_run
 from searchenv.cli.bench_table import add_table
 from searchenv.cli.options import Commands
@@ -22,6 +23,7 @@ def add_commands(commands: Commands) -> None:
     names = bench.add_subparsers(required=True, metavar="COMMAND")
     add_run(names)
     add_table(names)
+    add_compare(names)
     speed = names.add_parser("speed", help="engines, environment, service, dense, growth")
     speed.add_argument(
         "--only",
