@@ -212,6 +212,7 @@ def test_picture_shows_the_demo() -> None:
         "bench run",
         "bench table",
         "bench compare",
+        "rescore",
     ],
 )
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
