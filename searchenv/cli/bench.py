@@ -7,6 +7,7 @@ from pathlib import Path
 
 import searchenv
 from searchenv.cli.bench_compare import add_compare
+from searchenv.cli.bench_plot import add_plot
 from searchenv.cli.bench_run import add_run
 from searchenv.cli.bench_table import add_table
 from searchenv.cli.options import Commands
@@ -24,6 +25,7 @@ def add_commands(commands: Commands) -> None:
     add_run(names)
     add_table(names)
     add_compare(names)
+    add_plot(names)
     speed = names.add_parser("speed", help="engines, environment, service, dense, growth")
     speed.add_argument(
         "--only",
