@@ -208,6 +208,7 @@ def test_picture_shows_the_demo() -> None:
         "index search",
         "index list",
         "serve",
+        "view",
         "bench",
         "bench run",
         "bench table",
