@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint docs evidence clean
 
 demo: $(VENV)/.light
 	$(BIN)/searchenv demo
@@ -22,6 +22,11 @@ lint: $(VENV)/.full
 
 docs: $(VENV)/.full
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
+
+# The table of policies on real questions, which SEARCHENV_DATA names; indexes and runs are kept in build/suites.
+evidence: $(VENV)/.full
+	$(BIN)/python benchmarks/suites.py --work build/suites --out benchmarks/suites.json
+	$(BIN)/python benchmarks/tables.py
 
 clean:
 	rm -rf $(VENV)
