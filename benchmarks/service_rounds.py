@@ -57,7 +57,7 @@ class Servers:
 
     def __init__(self) -> None:
         self.ports: dict[str, int] = {}
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, name: str, *arguments: str) -> None:
         """Starts ours (``serve ...``) or one of ``service_servers.py``."""
@@ -69,7 +69,7 @@ class Servers:
         else:
             command = [str(SERVERS), arguments[0], str(port), arguments[1]]
         process = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
-        self._processes.append(process)
+        self.processes.append(process)
         self.ports[name] = port
         for _ in range(1200):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
@@ -81,9 +81,9 @@ class Servers:
 
     def end(self) -> None:
         """Ends all."""
-        for process in self._processes:
+        for process in self.processes:
             process.terminate()
-        for process in self._processes:
+        for process in self.processes:
             process.wait()
 
 
