@@ -1,0 +1,137 @@
+"""One text while a local model writes it: ids, characters, and where it ends."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from searchenv.policies.generation import Completion, Finish
+
+__all__ = ["Draft", "Tokenizer"]
+
+_CONTEXT = 8  # ids before the text that decode with it: some tokenizers drop a first space
+_HALF = "\ufffd"  # what the first bytes of a character decode to
+
+
+class Tokenizer(Protocol):
+    """What is needed of a tokenizer."""
+
+    def decode(
+        self,
+        token_ids: list[int],
+        *,
+        skip_special_tokens: bool,
+        clean_up_tokenization_spaces: bool,
+    ) -> str:
+        """Returns the text of ids."""
+        ...
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+        """Returns the ids of a text."""
+        ...
+
+
+class Draft:
+    """A text that grows token by token.
+
+    Args:
+        prompt: the ids before it.
+        room: tokens it may have.
+        rng: what its sample is drawn from.
+        tokenizer: makes characters of ids.
+        stop: strings that end it.
+        forbid: strings that it must not hold.
+    """
+
+    def __init__(
+        self,
+        prompt: list[int],
+        room: int,
+        rng: np.random.Generator,
+        tokenizer: Tokenizer,
+        stop: Sequence[str],
+        forbid: Sequence[str],
+    ) -> None:
+        self.prompt = prompt
+        self.ids: list[int] = []
+        self.finish: Finish | None = None
+        self._room = room
+        self._rng = rng
+        self._tokenizer = tokenizer
+        self._stop = stop
+        self._forbid = forbid
+        self._logprobs: list[float] = []
+        self._text = ""
+        self._ends: list[int] = []  # for each whole id, the length of the text up to it
+        self._window = prompt[-_CONTEXT:]
+        self._cut: int | None = None
+
+    def point(self) -> float:
+        """Returns the next random number of [0, 1)."""
+        return float(self._rng.random()) * (1 - 1e-12)  # rounding must not reach 1
+
+    def refuses(self, token: int) -> bool:
+        """Returns whether ``token`` would complete a forbidden string."""
+        if not self._forbid:
+            return False
+        longest = max(map(len, self._forbid))
+        tail = self._text[-longest:] + self._piece(token)
+        return any(string in tail for string in self._forbid)
+
+    def take(self, token: int, logprob: float) -> None:
+        """Appends a token, and ends the text where it completes a stop string."""
+        piece = self._piece(token)
+        self.ids.append(token)
+        self._logprobs.append(logprob)
+        if not piece.endswith(_HALF):
+            self._grow(piece)
+        if self.finish is None and len(self.ids) >= self._room:
+            self.finish = Finish.LENGTH
+
+    def completion(self, *, include_stop: bool) -> Completion:
+        """Returns the text that has ended."""
+        assert self.finish is not None
+        ids, logprobs = list(self.ids), tuple(self._logprobs)
+        if len(self._ends) < len(ids):
+            self._grow(self._decode(self._window + self._pending())[len(self._shown()) :])
+        if include_stop or self._cut is None:
+            return Completion(self._text, self.finish, tuple(ids), logprobs)
+        kept = sum(end <= self._cut for end in self._ends)
+        rest = self._text[self._ends[kept - 1] if kept else 0 : self._cut]
+        again = self._tokenizer.encode(rest, add_special_tokens=False) if rest else []
+        return Completion(
+            self._text[: self._cut],
+            self.finish,
+            (*ids[:kept], *again),
+            None if again else logprobs[:kept],
+        )
+
+    def _grow(self, piece: str) -> None:
+        before = len(self._text)
+        pending = self._pending()
+        self._text += piece
+        self._ends += [len(self._text)] * len(pending)
+        self._window = (self._window + pending)[-_CONTEXT:]
+        if self._cut is not None or not self._stop:
+            return
+        start = max(0, before - max(map(len, self._stop)) + 1)
+        found = [at for string in self._stop if (at := self._text.find(string, start)) >= 0]
+        if found:
+            self._cut = min(found)
+            self.finish = Finish.STOP
+
+    def _piece(self, token: int) -> str:
+        """Returns the characters that ``token`` would add."""
+        return self._decode([*self._window, *self._pending(), token])[len(self._shown()) :]
+
+    def _pending(self) -> list[int]:
+        """Returns the ids whose characters are not whole yet."""
+        return self.ids[len(self._ends) :]
+
+    def _shown(self) -> str:
+        return self._decode(self._window)
+
+    def _decode(self, ids: list[int]) -> str:
+        return self._tokenizer.decode(
+            ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
