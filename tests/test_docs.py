@@ -214,6 +214,8 @@ def test_picture_shows_the_demo() -> None:
         "bench table",
         "bench compare",
         "rescore",
+        "export",
+        "export trec",
     ],
 )
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:

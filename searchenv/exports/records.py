@@ -2,18 +2,17 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
 from searchenv.evaluation import Record
+from searchenv.exports.whole import whole_file
 
 __all__ = ["export_jsonl", "export_parquet"]
 
 
 def export_jsonl(records: Sequence[Record], path: str | os.PathLike[str]) -> None:
     """Writes one record a line; ``Record.of_dict`` of a line is a record equal to the first."""
-    with _part(Path(path)) as part, part.open("w", encoding="ascii", newline="\n") as stream:
+    with whole_file(path) as part, part.open("w", encoding="ascii", newline="\n") as stream:
         stream.writelines(json.dumps(record.to_dict()) + "\n" for record in records)
 
 
@@ -38,7 +37,7 @@ def export_parquet(records: Sequence[Record], path: str | os.PathLike[str]) -> N
         "gold_recall": pa.float64(),
     }
     table = pa.Table.from_pylist([_row(record) for record in records], pa.schema(types))
-    with _part(Path(path)) as part:
+    with whole_file(path) as part:
         pq.write_table(table, part)
 
 
@@ -60,15 +59,3 @@ def _row(record: Record) -> dict[str, object]:
         "terms": list(outcome.terms.items()),
         "record": json.dumps(record.to_dict()),
     }
-
-
-@contextmanager
-def _part(path: Path) -> Iterator[Path]:
-    """Gives a name to write under, which becomes ``path`` when the file is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

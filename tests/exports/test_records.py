@@ -1,6 +1,7 @@
 """Records as json lines and parquet, and the recall of their turns."""
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from searchenv.cli import main
+from searchenv.episode import EpisodeView
+from searchenv.errors import PolicyError
 from searchenv.evaluation import Record, Run, Setup, run_questions
 from searchenv.evaluation.evidence import recall_by_turn, recall_of_turns
+from searchenv.exports import export_jsonl, export_parquet
 from searchenv.policies import ScriptedPolicy
 from searchenv.protocols import get_protocol
 from searchenv.retrieval import Retriever, RetrieverTool
@@ -21,6 +25,13 @@ MOVES = [
     "<search> Orla Fenwick born </search>",
     "<answer> Dunmarrow </answer>",
 ]
+
+
+class Silent:
+    """A policy whose model cannot be reached."""
+
+    def act(self, views: Sequence[EpisodeView]) -> list[str]:
+        raise PolicyError("no answer from the server")
 
 
 @pytest.fixture
@@ -72,6 +83,47 @@ def test_parquet_has_the_columns_and_the_records(run: Run, tmp_path: Path) -> No
         "answers": ["Dunmarrow"],
         "gold_recall": None,
     }
+
+
+@pytest.mark.parametrize("name", ["jsonl", "parquet"])
+def test_a_run_that_is_not_whole_is_refused(
+    name: str, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "run" / "results.jsonl"
+    results.rename(results.with_name("results.part.jsonl"))
+    assert main(["export", name, str(tmp_path / "run"), "--out", str(tmp_path / "out")]) == 2
+    assert "is not whole, it has 1 records" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("export", [export_jsonl, export_parquet])
+def test_a_failed_write_leaves_what_was_there(
+    export: Callable[[Sequence[Record], Path], None], run: Run, tmp_path: Path
+) -> None:
+    export(run.records, tmp_path / "out")
+    before = (tmp_path / "out").read_bytes()
+    question = replace(run.records[0].result.question, metadata={"no json": {1, 2}})
+    broken = replace(run.records[0], result=replace(run.records[0].result, question=question))
+    for out in ("out", "new"):
+        with pytest.raises(TypeError, match="not JSON serializable"):
+            export([run.records[0], broken], tmp_path / out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run"]
+    assert (tmp_path / "out").read_bytes() == before
+
+
+def test_an_episode_without_a_turn_is_a_record(tmp_path: Path) -> None:
+    setup = Setup(tools={}, protocol=get_protocol("search_r1"), limits=Limits(), scorers=("em",))
+    question = Question("q1", "Where?", ("Dunmarrow",), gold=(Gold("Dunmarrow", ("p3",)),))
+    run = run_questions(Silent(), [question], setup, tmp_path / "run", header={})
+    export_jsonl(run.records, tmp_path / "r.jsonl")
+    assert Record.of_dict(json.loads((tmp_path / "r.jsonl").read_text())) == run.records[0]
+    export_parquet(run.records, tmp_path / "r.parquet")
+    (row,) = pq.read_table(tmp_path / "r.parquet").to_pylist()
+    assert (row["stop"], row["error"]) == ("policy_error", "PolicyError: no answer from the server")
+    assert (row["turns"], row["answer"], row["gold_recall"]) == (0, None, 0.0)
+    assert (row["scores"], row["terms"]) == ([("em", 0.0)], [])
+    assert recall_of_turns(run.records[0]) == ()
+    assert recall_by_turn([run.records[0]]) == ()
 
 
 def test_recall_grows_with_the_turns(run: Run) -> None:
