@@ -1,13 +1,15 @@
 """Passages out of question files, each once, with the questions whose gold passages they are."""
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from searchenv.errors import QuestionError
 from searchenv.questions.link import link_gold
-from searchenv.questions.reader import Entry, read_entries
+from searchenv.questions.reader import Entry, read_entries, write_questions
 from searchenv.types import Gold, Passage, Question
 
 __all__ = ["QuestionCorpus", "question_corpus"]
@@ -29,6 +31,32 @@ class QuestionCorpus:
             for question in self.questions
             if not all(gold.ids for gold in question.gold)
         )
+
+    def write(self, out: str | os.PathLike[str], *, replace: bool = False) -> None:
+        """Writes the folder ``out`` with ``corpus.jsonl`` and ``questions.jsonl``, or nothing.
+
+        Passages are cleaned as :class:`searchenv.indexing.Corpus` does it for an index.
+
+        Raises:
+            FileExistsError: something is at ``out`` and ``replace`` is False.
+            QuestionError: there is no passage, or a question cannot be written as JSON in UTF-8.
+            CorpusError: a passage has neither title nor text.
+        """
+        from searchenv.indexing import Corpus  # loads pyarrow
+        from searchenv.indexing.publish import new_folder, sole_builder
+
+        if not self.passages:
+            raise QuestionError(
+                "no passages stand beside these questions: take files with contexts, or give "
+                "passages as the base (--base FILE)"
+            )
+        with sole_builder(Path(out)), new_folder(Path(out), replace=replace) as folder:
+            with (folder / "corpus.jsonl").open("w", encoding="utf-8") as lines:
+                lines.writelines(
+                    json.dumps(passage._asdict(), ensure_ascii=False) + "\n"
+                    for passage in Corpus(self.passages)
+                )
+            write_questions(folder / "questions.jsonl", self.questions)
 
 
 def question_corpus(
