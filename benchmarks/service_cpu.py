@@ -23,6 +23,7 @@ from benchmarks.service_rounds import running
 from searchenv.evaluation import circumstances
 
 CLIENTS = 64
+PACKAGES = ("pyserini", "bm25s", "uvicorn", "uvloop", "orjson")
 WARM_UP_S = 8.0
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -60,7 +61,7 @@ def main() -> None:
             rows.append(measure(Path(name), engine, requests, arguments.seconds))
             print(rows[-1])
     if arguments.out:
-        result = {**circumstances(), "rows": [asdict(row) for row in rows]}
+        result = {**circumstances(PACKAGES), "rows": [asdict(row) for row in rows]}
         arguments.out.write_text(json.dumps(result, indent=2) + "\n")
 
 

@@ -1,17 +1,20 @@
 """Policies by name, as the command line and configurations give them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 
 from searchenv.errors import did_you_mean
 from searchenv.loading import load_object
 from searchenv.policies.base import Policy
+from searchenv.policies.baselines import STRATEGIES
 from searchenv.policies.chance import RandomPolicy
 from searchenv.policies.generation import Generator
 from searchenv.policies.human import HumanPolicy
 from searchenv.policies.models import ModelPolicy
 from searchenv.policies.oracle import OraclePolicy
 from searchenv.policies.rules import IterativePolicy, OneShotPolicy
+from searchenv.policies.strategies import StrategyPolicy
 from searchenv.types import Question
 
 __all__ = ["MODEL_POLICIES", "POLICIES", "describe_policy", "get_policy"]
@@ -28,7 +31,10 @@ POLICIES: Mapping[str, Callable[[Sequence[Question]], Policy]] = MappingProxyTyp
 """The policies by name; each is made for the questions that will be played."""
 
 MODEL_POLICIES: Mapping[str, Callable[[Generator], Policy]] = MappingProxyType(
-    {"model": ModelPolicy}
+    {
+        "model": ModelPolicy,
+        **{name: partial(StrategyPolicy, strategy) for name, strategy in STRATEGIES.items()},
+    }
 )
 """The policies with a language model by name; each is made for the model that writes."""
 
