@@ -216,6 +216,7 @@ def test_picture_shows_the_demo() -> None:
         "rescore",
         "export",
         "export trec",
+        "export sft",
     ],
 )
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from searchenv.cli.bench_table import whole_run
 from searchenv.cli.options import Commands
-from searchenv.exports import export_jsonl, export_parquet, export_trec
+from searchenv.exports import (
+    export_jsonl,
+    export_parquet,
+    export_sft,
+    export_trec,
+    load_tokenizer,
+    select,
+)
 
 __all__ = ["add_commands"]
 
@@ -18,6 +25,7 @@ def add_commands(commands: Commands) -> None:
     _add(formats, "jsonl", _jsonl, "FILE", "one record a line")
     _add(formats, "parquet", _parquet, "FILE", "one record a row")
     _add(formats, "trec", _trec, "DIR", "what was found, as TREC run and qrels files")
+    _add_sft(formats)
 
 
 def _add(
@@ -32,6 +40,33 @@ def _add(
     parser.add_argument("--out", metavar=out, type=Path, required=True)
     parser.set_defaults(run=run)
     return parser
+
+
+def _add_sft(formats: Commands) -> None:
+    add = _add(
+        formats, "sft", _sft, "FILE", "episodes to fine-tune on, with loss masks"
+    ).add_argument
+    add("--tokenizer", type=Path, metavar="FOLDER", help="also token ids and a mask over them")
+    add(
+        "--min-score",
+        action="append",
+        type=_min_score,
+        default=[],
+        metavar="NAME=VALUE",
+        help="only episodes with such a score, such as em=1; may be repeated",
+    )
+    add("--answered", action="store_true", help="only episodes that ended with an answer")
+    add("--max-turns", type=int, metavar="N", help="only episodes of at most N moves")
+
+
+def _min_score(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected NAME=VALUE, such as em=1, got {text!r}"
+        ) from None
 
 
 def _jsonl(arguments: argparse.Namespace) -> int:
@@ -54,4 +89,20 @@ def _trec(arguments: argparse.Namespace) -> int:
         f"{counts.questions} questions, {counts.samples} run files in {arguments.out}; "
         f"{counts.left_out} questions without known gold passages left out"
     )
+    return 0
+
+
+def _sft(arguments: argparse.Namespace) -> int:
+    records = whole_run(arguments.run_folder).records
+    selection = select(
+        records,
+        min_scores=dict(arguments.min_score),
+        answered=arguments.answered,
+        max_turns=arguments.max_turns,
+    )
+    tokenizer = load_tokenizer(arguments.tokenizer) if arguments.tokenizer else None
+    export_sft(selection.kept, arguments.out, tokenizer=tokenizer)
+    print(f"{len(selection.kept)} of {len(records)} episodes in {arguments.out}")
+    for reason, count in selection.left_out.items():
+        print(f"left out, {reason}: {count}")
     return 0
