@@ -3,15 +3,20 @@
 from searchenv.questions.corpus import QuestionCorpus, question_corpus
 from searchenv.questions.layouts import LAYOUTS, Layout
 from searchenv.questions.link import TitleLookup, link_gold
+from searchenv.questions.overlap import Overlap, Shared, Sharing, find_overlap
 from searchenv.questions.reader import read_questions, write_questions
 from searchenv.questions.summary import QuestionSummary, summarize_questions
 
 __all__ = [
     "LAYOUTS",
     "Layout",
+    "Overlap",
     "QuestionCorpus",
     "QuestionSummary",
+    "Shared",
+    "Sharing",
     "TitleLookup",
+    "find_overlap",
     "link_gold",
     "question_corpus",
     "read_questions",

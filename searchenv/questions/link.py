@@ -8,7 +8,7 @@ from typing import Protocol
 
 from searchenv.types import Gold, Question
 
-__all__ = ["TitleLookup", "link_gold"]
+__all__ = ["TitleLookup", "link_gold", "plain_title"]
 
 
 class TitleLookup(Protocol):
@@ -33,7 +33,7 @@ def link_gold(questions: Iterable[Question], passages: TitleLookup) -> tuple[Que
     questions = tuple(questions)
     titles = {gold.title for question in questions for gold in question.gold if _unlinked(gold)}
     exact = passages.ids_by_title(sorted(titles))
-    plain = {title: _plain(title) for title in titles if not exact.get(title)}
+    plain = {title: plain_title(title) for title in titles if not exact.get(title)}
     resolved = passages.ids_by_title(sorted(set(plain.values()))) if plain else {}
     ids = {title: exact.get(title) or resolved.get(plain[title], ()) for title in titles}
     return tuple(
@@ -50,5 +50,6 @@ def _linked(gold: Gold, ids: dict[str, tuple[str, ...]]) -> Gold:
     return replace(gold, ids=ids[gold.title]) if _unlinked(gold) else gold
 
 
-def _plain(title: str) -> str:
+def plain_title(title: str) -> str:
+    """Returns a title with HTML entities resolved, in form NFC and without outer white space."""
     return unicodedata.normalize("NFC", html.unescape(title)).strip()

@@ -117,3 +117,62 @@ def test_corpus_of_a_passage_with_a_lone_surrogate_can_be_read(tmp_path: Path) -
     assert main(argv) == 0
     (passage,) = Corpus(tmp_path / "out" / "corpus.jsonl")
     assert passage.text == "A \ufffd town."
+
+
+OVERLAP = """\
+3 evaluation, 2 training questions
+equal      2 are in the training set, word for word
+      1.00  e1  Who?
+            t1  who
+      1.00  e1  Who?
+            t2  WHO
+      1.00  e2  WHO
+            t1  who
+      and 1 more pairs (--out FILE writes all)
+near       0 are almost in the training set
+gold       0 have all their gold passages in one training question
+"""
+
+
+def test_overlap_prints_three_pairs_and_writes_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training = write(tmp_path / "train.jsonl", t1="who", t2="WHO")
+    evaluation = write(tmp_path / "dev.jsonl", e1="Who?", e2="WHO", e3="When?")
+    out = tmp_path / "pairs.jsonl"
+    assert main(["questions", "overlap", training, evaluation, "--out", str(out)]) == 1
+    assert capsys.readouterr().out == OVERLAP
+    lines = out.read_text().splitlines()
+    assert len(lines) == 4
+    assert json.loads(lines[3]) == {
+        "kind": "equal",
+        "evaluation": "e2",
+        "training": "t2",
+        "containment": 1.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        ([], 0),
+        (["--threshold", "0.5"], 1),
+        (["--threshold", "0.5", "--fail-on", "equal", "gold"], 0),
+        (["--n", "1", "--threshold", "0.75"], 1),
+        (["--threshold", "2"], 2),
+    ],
+)
+def test_overlap_exit_status(tmp_path: Path, options: list[str], status: int) -> None:
+    training = write(tmp_path / "train.jsonl", t1="who built the mill")
+    evaluation = write(tmp_path / "dev.jsonl", e1="who built the bridge")
+    assert main(["questions", "overlap", training, evaluation, *options]) == status
+
+
+def write(path: Path, **texts: str) -> str:
+    path.write_text(
+        "".join(
+            json.dumps({"id": name, "question": text, "answer": "Ida"}) + "\n"
+            for name, text in texts.items()
+        )
+    )
+    return str(path)
