@@ -76,7 +76,8 @@ def ircot(question: str) -> Steps:
 
     IRCoT: Trivedi et al. 2023 (arXiv 2212.10509): the first search is the question, every sentence
     is written in sight of the passages so far, and reasoning ends with "answer is". Differences:
-    (1) the answer is that of the reasoning; there a reader may write it anew.
+    (1) the answer is that of the reasoning; there a reader writes it anew from the passages;
+    (2) at most seven searches; there eight steps.
     """
     seen: dict[str, Passage] = {}
     reasoning: list[str] = []
@@ -106,7 +107,7 @@ def iter_retgen(question: str) -> Steps:
     """Searches, generates, searches with the generation beside the question, generates again.
 
     Iter-RetGen: Shao et al. 2023 (arXiv 2305.15294): every iteration reads its own passages only.
-    Two iterations.
+    Differences: (1) always two iterations; (2) a text that names no answer is asked for one.
     """
     text = ""
     for _ in range(2):
@@ -118,9 +119,8 @@ def iter_retgen(question: str) -> Steps:
             "write 'So the answer is:' and the answer in few words."
         )
         text = _flat(written)
-    if not text:
-        return (yield from direct(question))
-    return _line(text.rpartition("So the answer is:")[2])
+    _, mark, answer = text.rpartition("So the answer is:")
+    return _line(answer) if mark else (yield from _answer(f"{text}\n" if text else "", question))
 
 
 def react(question: str) -> Steps:
@@ -152,7 +152,8 @@ def search_o1(question: str) -> Steps:
 
     Search-o1: Li et al. 2025 (arXiv 2501.05366): the passages do not enter the reasoning; a second
     prompt, with the reasoning, the query and the passages, makes of them what does. Differences:
-    (1) passages stand in for web pages; (2) the marks are ``<query>`` and ``<answer>``.
+    (1) passages stand in for web pages; (2) the marks are ``<query>`` and ``<answer>``; (3) a
+    reasoning that names no answer is asked for one.
     """
     reasoning = ""
     for _ in range(MAX_SEARCHES):
@@ -166,7 +167,11 @@ def search_o1(question: str) -> Steps:
         )
         before, mark, rest = text.rpartition("<query>")
         if not mark:
-            return _line(text.rpartition("<answer>")[2])
+            _, mark, answer = text.rpartition("<answer>")
+            if mark:
+                return _line(answer)
+            reasoning += f"{answer.strip()}\n"
+            break
         query = _flat(rest) or question
         found = yield from find(query)
         if found is None:

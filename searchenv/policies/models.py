@@ -84,6 +84,6 @@ class ModelPolicy:
         return self._generator.generate_calls(prompts, tools=protocol.tool_schemas, seeds=seeds)
 
 
-def turn_seed(view: EpisodeView, *part: int) -> int:
+def turn_seed(view: EpisodeView) -> int:
     """Returns the seed of a view's next move: it depends on nothing but episode and turn."""
-    return sample_seed(view.seed, view.question_id, len(view.moves), *part)
+    return sample_seed(view.seed, view.question_id, len(view.moves))

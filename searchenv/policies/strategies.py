@@ -9,9 +9,8 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from searchenv.episode import EpisodeView
-from searchenv.errors import PolicyError
 from searchenv.policies.generation import Generator as Model
-from searchenv.policies.models import turn_seed
+from searchenv.policies.generation import sample_seed
 from searchenv.policies.moves import may_search, write_answer, write_search
 from searchenv.types import Passage
 
@@ -37,31 +36,63 @@ Wanted = Ask | Find
 Sent = str | Sequence[Passage] | None
 Steps = Generator[Wanted, Sent, str]
 Strategy = Callable[[str], Steps]
-"""Called with the question."""
+"""Called with the question; what it wants follows from what it was sent alone."""
+
+_Texts = dict[tuple[int, Ask], str]
 
 
-@dataclass(slots=True)
-class _Running:
-    """A strategy in the middle of an episode."""
+class _Run:
+    """A strategy that is replayed over the searches and the known texts of an episode."""
 
-    steps: Steps
-    turn: int
-    want: Wanted | str
-    """What it waits for, or the answer."""
-    asked: int = 0
+    def __init__(self, strategy: Strategy, view: EpisodeView, texts: _Texts) -> None:
+        self.view = view
+        self.want: Wanted | str
+        self._steps = strategy(view.question)
+        self._texts = texts
+        self._asked = 0
+        self._found = iter(view.observations)
+        self._send(None)
 
-    def send(self, value: Sent) -> None:
+    @property
+    def seed(self) -> int:
+        """The seed of the text that it waits for."""
+        return sample_seed(self.view.seed, self.view.question_id, self._asked)
+
+    def take(self, want: Ask, text: str) -> None:
+        """Takes the text that it waits for."""
+        self._texts[self.seed, want] = text
+        self._asked += 1
+        self._send(text)
+
+    def _send(self, sent: Sent) -> None:
+        """Sends this and all that is known, up to a new text, a new search or the answer."""
         try:
-            self.want = self.steps.send(value)
+            want = self._steps.send(sent)
+            while True:
+                if isinstance(want, Ask):
+                    text = self._texts.get((self.seed, want))
+                    if text is None:
+                        break
+                    self._asked += 1
+                    want = self._steps.send(text)
+                elif (hits := next(self._found, None)) is not None:
+                    want = self._steps.send([hit.passage for hit in hits])
+                elif may_search(self.view):
+                    break
+                else:
+                    want = self._steps.send(None)
         except StopIteration as end:
             self.want = str(end.value)
+        else:
+            self.want = want
 
 
 class StrategyPolicy:
     """Plays a strategy, with a model that writes.
 
-    Every episode has a running strategy of its own; an episode that was begun elsewhere cannot be
-    gone on with.
+    In each turn the strategy is replayed over what the view holds. The texts of the model are kept
+    until the answer, so that none is asked for twice; those of an episode that was begun elsewhere
+    are asked for again, with the same seeds.
 
     Args:
         strategy: what is played.
@@ -71,7 +102,7 @@ class StrategyPolicy:
     def __init__(self, strategy: Strategy, model: Model) -> None:
         self._strategy = strategy
         self._model = model
-        self._running: dict[tuple[str, int], _Running] = {}
+        self._texts: dict[tuple[str, int], _Texts] = {}
 
     @property
     def concurrency(self) -> int:
@@ -92,56 +123,36 @@ class StrategyPolicy:
         """Returns the next search or the answer of each view.
 
         Raises:
-            PolicyError: the model failed, or an episode was not begun by this policy.
+            PolicyError: the model failed.
         """
-        running = [self._resume(view) for view in views]
-        while True:
-            for view, each in zip(views, running, strict=True):
-                while isinstance(each.want, Find) and not may_search(view):
-                    each.send(None)
-            asking = [i for i, each in enumerate(running) if isinstance(each.want, Ask)]
-            if not asking:
-                break
-            self._ask([views[i] for i in asking], [running[i] for i in asking])
-        return [self._move(view, each.want) for view, each in zip(views, running, strict=True)]
+        runs = [
+            _Run(self._strategy, view, self._texts.setdefault((view.question_id, view.seed), {}))
+            for view in views
+        ]
+        while asking := [(run, run.want) for run in runs if isinstance(run.want, Ask)]:
+            self._ask(asking)
+        return [self._move(run) for run in runs]
 
-    def _resume(self, view: EpisodeView) -> _Running:
-        """Returns the strategy of an episode, which has read what the last move found."""
-        key = (view.question_id, view.seed)
-        turn = len(view.moves)
-        if turn == 0:
-            steps = self._strategy(view.question)
-            self._running[key] = _Running(steps, 0, next(steps))
-        elif key not in self._running:
-            raise PolicyError(f"the episode of question {view.question_id!r} was begun elsewhere")
-        running = self._running[key]
-        if running.turn < turn:  # not so where the model failed and this move is asked for again
-            running.turn = turn
-            running.send([hit.passage for hit in view.observations[-1]])
-        return running
-
-    def _ask(self, views: Sequence[EpisodeView], running: Sequence[_Running]) -> None:
+    def _ask(self, asking: Sequence[tuple[_Run, Ask]]) -> None:
         """Gives each the text that it waits for; one call of the model for each set of stops."""
-        by_stop: dict[tuple[str, ...], list[tuple[EpisodeView, _Running, Ask]]] = {}
-        for view, each in zip(views, running, strict=True):
-            if isinstance(each.want, Ask):
-                by_stop.setdefault(each.want.stop, []).append((view, each, each.want))
+        by_stop: dict[tuple[str, ...], list[tuple[_Run, Ask]]] = {}
+        for run, want in asking:
+            by_stop.setdefault(want.stop, []).append((run, want))
         for stop, members in by_stop.items():
             found = self._model.generate(
-                [[{"role": "user", "content": want.prompt}] for _, _, want in members],
+                [[{"role": "user", "content": want.prompt}] for _, want in members],
                 stop=stop,
                 include_stop=False,
-                seeds=[turn_seed(view, each.asked) for view, each, _ in members],
+                seeds=[run.seed for run, _ in members],
             )
-            for (_, each, _), (completion,) in zip(members, found, strict=True):
-                each.asked += 1
-                each.send(completion.text)
+            for (run, want), (completion,) in zip(members, found, strict=True):
+                run.take(want, completion.text)
 
-    def _move(self, view: EpisodeView, want: Wanted | str) -> str:
-        if isinstance(want, Find):
-            return write_search(view, want.query)
-        del self._running[view.question_id, view.seed]
-        return write_answer(view, str(want))
+    def _move(self, run: _Run) -> str:
+        if isinstance(run.want, Find):
+            return write_search(run.view, run.want.query)
+        self._texts.pop((run.view.question_id, run.view.seed), None)
+        return write_answer(run.view, str(run.want))
 
 
 def ask(prompt: str, *stop: str) -> Steps:

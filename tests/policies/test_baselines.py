@@ -126,6 +126,17 @@ def test_iter_retgen_searches_with_its_generation(keyword_retriever: Retriever) 
     assert (answer, len(prompts)) == ("Ann", 2)
 
 
+def test_iter_retgen_asks_where_the_text_names_no_answer(keyword_retriever: Retriever) -> None:
+    _, answer, prompts = played(
+        "iter_retgen", texts("It is a film.", "Ann made it.", "Ann"), keyword_retriever
+    )
+    assert answer == "Ann"
+    assert prompts[2] == (
+        "Ann made it.\nQuestion: Who directed it?\n"
+        "Write only the answer, in as few words as possible."
+    )
+
+
 def test_react_searches_and_finishes(keyword_retriever: Retriever) -> None:
     queries, answer, prompts = played(
         "react",
@@ -155,6 +166,14 @@ def test_search_o1_reads_passages_in_a_second_prompt(keyword_retriever: Retrieve
     assert prompts[2].endswith(
         "Reasoning so far:\nI am not sure.\nSearch: the film\nResult: Ann made the film.\n"
     )
+
+
+def test_search_o1_asks_where_the_reasoning_names_no_answer(keyword_retriever: Retriever) -> None:
+    queries, answer, prompts = played(
+        "search_o1", texts("Ann made it, I think.\n", "Ann."), keyword_retriever
+    )
+    assert (queries, answer) == ([], "Ann")
+    assert prompts[1].startswith("Ann made it, I think.\nQuestion: Who directed it?\n")
 
 
 @pytest.mark.parametrize("name", sorted(STRATEGIES))
@@ -201,16 +220,40 @@ def test_a_failure_of_one_episode_is_its_own(keyword_retriever: Retriever) -> No
     assert sum("Question: next" in prompt for prompt in model.prompts) == 2  # one for each
 
 
-def test_an_episode_that_was_begun_elsewhere_is_refused(keyword_retriever: Retriever) -> None:
-    episode = Episode(Question("q", "Who?", ("x",)), get_protocol("search_r1"), Limits())
-    step_episodes(
-        [episode], ["<search> x </search>"], {"search": RetrieverTool(keyword_retriever, 1)}
+def test_an_episode_that_was_begun_elsewhere_goes_on(keyword_retriever: Retriever) -> None:
+    """Another policy asks for the first text again, with the same seed."""
+    tools = {"search": RetrieverTool(keyword_retriever, 1)}
+    episode = Episode(Question("q", "Who?", ("x",)), get_protocol("search_r1"), Limits(), seed=3)
+    first = Scripted(texts("Follow up: a"))
+    step_episodes([episode], get_policy("self_ask", generator=first).act([episode.view]), tools)
+    second = Scripted(texts("Follow up: a", "b", "So the final answer is: c"))
+    policy = get_policy("self_ask", generator=second)
+    step_episodes([episode], policy.act([episode.view]), tools)
+    assert episode.result.answer == "c"
+    assert second.prompts[0] == first.prompts[0]
+    assert second.seeds[0] == first.seeds[0]
+
+
+def test_equal_episodes_do_not_disturb_each_other(keyword_retriever: Retriever) -> None:
+    def reply(prompt: str) -> str:
+        if "Break the question up" not in prompt:
+            return "b"
+        return "So the final answer is: c" if "answer: b" in prompt else "Follow up: a"
+
+    model = Scripted(reply)
+    one, two = (
+        Episode(Question("q", "Who?", ("x",)), get_protocol("search_r1"), Limits())
+        for _ in range(2)
     )
-    with pytest.raises(PolicyError, match="question 'q' was begun elsewhere"):
-        StrategyPolicy(STRATEGIES["rag"], Scripted(texts())).act([episode.view])
+    tools = {"search": RetrieverTool(keyword_retriever, 1)}
+    policy = get_policy("self_ask", generator=model)
+    step_episodes([one], policy.act([one.view]), tools)
+    step_episodes([one, two], policy.act([one.view, two.view]), tools)
+    step_episodes([two], policy.act([two.view]), tools)
+    assert [one.result.answer, two.result.answer] == ["c", "c"]
 
 
-def test_seeds_differ_by_turn_and_part(keyword_retriever: Retriever) -> None:
+def test_every_text_has_a_seed_of_its_own(keyword_retriever: Retriever) -> None:
     model = Scripted(texts("Follow up: a", "b", "Follow up: c", "d", "So the final answer is: e"))
     episode = Episode(Question("q", "Who?", ("x",)), get_protocol("search_r1"), Limits(), seed=3)
     (ended,) = play(
