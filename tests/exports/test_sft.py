@@ -97,11 +97,21 @@ def test_a_tag_that_is_trained_though_inserted_belongs_to_the_agent() -> None:
 
 
 def test_a_template_names_the_roles() -> None:
-    messages = messages_of(played(R1Searcher(template=CHATML), ["x <answer> y </answer>"]).result)
-    assert [message["role"] for message in messages] == ["system", "user", "assistant"]
-    assert messages[1:] == [
+    moves = ["x <|begin_of_query|> y ", "z <answer> y </answer>"]
+    system, *messages = messages_of(played(R1Searcher(template=CHATML), moves).result)
+    assert system["role"] == "system"
+    assert messages == [
         {"role": "user", "content": "Where was she born?"},
-        {"role": "assistant", "content": "<think>x <answer> y </answer>"},
+        {
+            "role": "assistant",
+            "content": "<think>x <|begin_of_query|> y <|end_of_query|>\n\n",
+        },
+        {
+            "role": "user",
+            "content": "<|begin_of_documents|>\n(1)Orla Fenwick   Born in Dunmarrow.\n"
+            "<|end_of_documents|>\n\n",
+        },
+        {"role": "assistant", "content": "z <answer> y </answer>"},
     ]
 
 
