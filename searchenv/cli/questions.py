@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from searchenv.cli.options import Commands
@@ -15,6 +16,7 @@ from searchenv.questions import (
     question_corpus,
     read_questions,
     summarize_questions,
+    with_aliases,
 )
 
 __all__ = ["add_commands"]
@@ -42,6 +44,9 @@ def add_commands(commands: Commands) -> None:
     corpus.add_argument("sources", nargs="+", metavar="FILE", help=_SOURCE)
     corpus.add_argument(
         "--base", nargs="+", type=Path, default=(), metavar="FILE", help="passages that come first"
+    )
+    corpus.add_argument(
+        "--aliases", type=Path, metavar="FILE", help="2WikiMultihopQA's id_aliases.json"
     )
     corpus.add_argument("--out", type=Path, required=True, metavar="DIR")
     corpus.add_argument("--replace", action="store_true", help="replace a folder that is there")
@@ -80,6 +85,8 @@ def _corpus(arguments: argparse.Namespace) -> int:
     corpus = question_corpus(
         arguments.sources, base=Corpus(arguments.base), format=arguments.format
     )
+    if arguments.aliases is not None:
+        corpus = replace(corpus, questions=with_aliases(corpus.questions, arguments.aliases))
     corpus.write(arguments.out, replace=arguments.replace)
     print(
         f"{arguments.out}: {len(corpus.passages):,} passages, {len(corpus.questions):,} questions"

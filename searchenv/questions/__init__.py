@@ -1,5 +1,6 @@
 """Question files: layouts of the suites, the common jsonl, corpora and gold passages."""
 
+from searchenv.questions.aliases import with_aliases
 from searchenv.questions.corpus import QuestionCorpus, question_corpus
 from searchenv.questions.layouts import LAYOUTS, Layout
 from searchenv.questions.link import TitleLookup, link_gold
@@ -21,5 +22,6 @@ __all__ = [
     "question_corpus",
     "read_questions",
     "summarize_questions",
+    "with_aliases",
     "write_questions",
 ]

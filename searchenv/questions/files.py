@@ -99,19 +99,19 @@ def _checked(path: Path, where: str, value: object) -> Place:
 
 
 def _csv(stream: BinaryIO, path: Path) -> Iterator[Place]:
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-    rows = csv.reader(text, strict=True)
     line = 1
-    try:
-        names: list[str] = []
-        for cells in rows:
-            where, line = f"line {line}", rows.line_num + 1
-            if not names:
-                names = cells
-            elif cells:
-                yield where, _row(names, cells, f"{path}, {where}")
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise QuestionError(f"{path}, line {line}: not CSV in UTF-8 ({error})") from error
+    with io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
+        rows = csv.reader(text, strict=True)
+        try:
+            names: list[str] = []
+            for cells in rows:
+                where, line = f"line {line}", rows.line_num + 1
+                if not names:
+                    names = cells
+                elif cells:
+                    yield where, _row(names, cells, f"{path}, {where}")
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise QuestionError(f"{path}, line {line}: not CSV in UTF-8 ({error})") from error
 
 
 def _tsv(stream: BinaryIO, path: Path) -> Iterator[Place]:
@@ -165,9 +165,10 @@ def _parquet(path: Path) -> Iterator[Place]:
 
 
 def _hugging_face(source: str) -> Iterator[Place]:
-    name, *config, split = source.removeprefix(HUGGING_FACE).split(":")
-    if not (name and split) or len(config) > 1:
+    parts = source.removeprefix(HUGGING_FACE).split(":")
+    if len(parts) not in (2, 3) or not all(parts):
         raise QuestionError(f"expected hf:NAME:SPLIT or hf:NAME:CONFIG:SPLIT, got {source!r}")
+    name, *config, split = parts
     try:
         from datasets import load_dataset
     except ImportError as error:

@@ -85,6 +85,17 @@ def test_corpus_has_its_base_first_and_says_what_is_missing(
     assert [gold.ids for gold in question.gold] == [(), ("p1",)]
 
 
+def test_corpus_adds_the_aliases_of_2wiki(tmp_path: Path) -> None:
+    names = tmp_path / "id_aliases.json"
+    names.write_text('{"Q_id": "Q3", "aliases": ["M. Dorn"], "demonyms": []}\n')
+    base = tmp_path / "base.jsonl"
+    base.write_text('{"id": "p1", "title": "Jon Dorn", "text": "A director."}\n')
+    argv = ["questions", "corpus", str(FILES / "2wiki.jsonl"), "--base", str(base)]
+    assert main([*argv, "--aliases", str(names), "--out", str(tmp_path / "out")]) == 0
+    (question,) = read_questions(tmp_path / "out" / "questions.jsonl")
+    assert question.answers == ("Mira Dorn", "M. Dorn")
+
+
 def test_corpus_keeps_a_folder_that_is_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
