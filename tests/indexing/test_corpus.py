@@ -32,6 +32,17 @@ def write(path: Path, *records: Mapping[str, object]) -> Path:
             {"wikipedia_title": "Faust", "text": ["Faust\n", "A play.\n"]},
             ("00000000", "Faust", "Faust\nA play."),
         ),
+        (
+            {
+                "_id": "7",
+                "wikipedia_id": "7",
+                "wikipedia_title": "Faust",
+                "text": ["Faust\n", "Section::::Plot.\n", "A play.\n"],
+                "anchors": [],
+            },
+            ("7", "Faust", "Faust\nSection::::Plot.\nA play."),
+        ),
+        ({"wikipedia_id": 7, "wikipedia_title": "Faust", "text": []}, ("7", "Faust", "")),
         ({"id": "7", "text": "a\0b \ud800 😀 \ud83d\ude00"}, ("7", "", "a b \ufffd 😀 😀")),
     ],
 )
