@@ -76,8 +76,9 @@ def find_overlap(
 ) -> Overlap:
     """Returns all pairs of an evaluation and a training question that have something in common.
 
-    The words above define it. Near pairs are found exactly, without sampling. Questions made from
-    one template are near when they differ in a short name alone: look at the pairs.
+    :mod:`searchenv.questions.overlap` says exactly what counts. Near pairs are found
+    without sampling. Questions made from one template are near when they differ in a short name
+    alone: look at the pairs.
 
     Args:
         training: the questions that a policy learns from.
