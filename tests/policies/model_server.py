@@ -1,11 +1,10 @@
 """An OpenAI-compatible server that fails on purpose; run by the tests, by path.
 
-A random transformers model of two layers writes the texts. Of the requests, in turn, some get 429,
-some 500, some a stream that breaks off, some nothing at all; one question always gets 500. After
-``GET /counts`` it says how often it did each.
+A random transformers model of two layers writes the texts. Asked for the first time, some questions
+get 429, some 500, some a stream that breaks off, some nothing at all, and an answer when they are
+asked again; one question always gets 500. ``GET /counts`` says how often it did each.
 """
 
-import itertools
 import json
 import sys
 import threading
@@ -16,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-FAULTS = {1: "429", 3: "500", 5: "truncated", 12: "stalled"}
+FAULTS = {1: "429", 3: "500", 5: "truncated"}
 LETTERS = "abcdefghijklmnopqrstuvwxyz ?.<>/"
 HOPELESS = sys.argv[-1]
 
@@ -32,8 +31,16 @@ config = LlamaConfig(
 )
 MODEL = LlamaForCausalLM(config).eval()  # type: ignore[no-untyped-call]
 lock = threading.Lock()
-numbers = itertools.count()
+asked: set[str] = set()
 counts: Counter[str] = Counter()
+
+
+def fault_of(text: str) -> str:
+    """Returns what a question gets: a fault now and then, and never twice."""
+    if text in asked:
+        return "answered"
+    asked.add(text)
+    return "stalled" if len(asked) == 12 else FAULTS.get(len(asked) % 16, "answered")
 
 
 def write(text: str, max_tokens: int) -> str:
@@ -60,14 +67,15 @@ class Handler(BaseHTTPRequestHandler):
         """Answers a chat completion."""
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         text = " ".join(message["content"] for message in body["messages"])
-        fault = "hopeless" if HOPELESS in text else FAULTS.get(next(numbers) % 16, "answered")
-        counts[fault] += 1
+        with lock:
+            fault = "hopeless" if HOPELESS in text else fault_of(text)
+            counts[fault] += 1
         if fault == "429":
             self.reply(429, {"error": "busy"}, {"retry-after": "0"})
         elif fault in ("500", "hopeless"):
             self.reply(500, {"error": "out of memory"})
         elif fault == "stalled":
-            time.sleep(20)
+            time.sleep(60)
         else:
             self.stream(write(text, body["max_tokens"]), broken=fault == "truncated")
 

@@ -46,7 +46,7 @@ def test_every_question_is_accounted_for_by_a_server_that_fails(
     questions = read_questions(bamboogle)
     url = serve(SERVER, questions[5].text).url
     generator = ChatGenerator(
-        url, sampling=Sampling(max_tokens=6), stream=True, timeout_s=3, deadline_s=40, retries=4
+        url, sampling=Sampling(max_tokens=6), stream=True, timeout_s=10, deadline_s=120, retries=4
     )
     policy = get_policy("model", generator=generator)
     setup = Setup(
