@@ -10,11 +10,10 @@ A run folder holds
   was not.
 """
 
-import fcntl
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ from tqdm import tqdm
 from searchenv.episode import Episode
 from searchenv.errors import QuestionError, RunError
 from searchenv.evaluation.circumstances import circumstances
+from searchenv.evaluation.folder import locked, whole_lines, write_json, write_lines
 from searchenv.evaluation.play import play
 from searchenv.evaluation.records import Record
 from searchenv.metrics import get_scorer
@@ -122,7 +122,7 @@ def run_questions(
     _check_questions(questions)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with locked(folder):
         _begin(folder, header)
         lines = _recover(folder, retry_failed=retry_failed)
         order = [(q.id, sample) for q in questions for sample in range(setup.samples)]
@@ -145,7 +145,7 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
         raise RunError(f"no run in {folder}: it holds no {_HEADER}")
     complete = (folder / _RESULTS).is_file()
     path = folder / (_RESULTS if complete else _PART)
-    records = [_record(path, i, line) for i, line in enumerate(_whole_lines(path), start=1)]
+    records = [_record(path, i, line) for i, line in enumerate(whole_lines(path), start=1)]
     sessions = folder / _SESSIONS
     return Run(
         header=json.loads((folder / _HEADER).read_text(encoding="utf-8")),
@@ -171,7 +171,7 @@ def _begin(folder: Path, header: Mapping[str, object]) -> None:
     if not path.exists():
         if stray := [p.name for p in folder.iterdir() if p.name.startswith("results")]:
             raise RunError(f"{folder} holds {stray[0]} without a {_HEADER}: choose another folder")
-        _write(path, wanted)
+        write_json(path, wanted)
         return
     found = json.loads(path.read_text(encoding="utf-8"))
     different = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
@@ -185,11 +185,11 @@ def _recover(folder: Path, *, retry_failed: bool) -> dict[tuple[str, int], bytes
     results, part = folder / _RESULTS, folder / _PART
     path = results if results.exists() else part
     lines: dict[tuple[str, int], bytes] = {}
-    for number, line in enumerate(_whole_lines(path), start=1):
+    for number, line in enumerate(whole_lines(path), start=1):
         record = _record(path, number, line)
         if not (retry_failed and record.outcome.failed):
             lines[record.key] = line
-    _write_lines(part, lines.values())
+    write_lines(part, lines.values())
     results.unlink(missing_ok=True)
     return lines
 
@@ -230,7 +230,7 @@ def _play(
 
 
 def _finish(folder: Path, lines: Sequence[bytes]) -> None:
-    _write_lines(folder / _RESULTS, lines)
+    write_lines(folder / _RESULTS, lines)
     (folder / _PART).unlink(missing_ok=True)
 
 
@@ -241,31 +241,13 @@ def _session(folder: Path, *, num_played: int, policy: Policy) -> Iterator[None]
     sessions = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     session = {**circumstances(), "played": num_played, "seconds": None}
     sessions.append(session)
-    _write(path, sessions)
+    write_json(path, sessions)
     started = time.perf_counter()
     yield
     session["seconds"] = round(time.perf_counter() - started, 3)
     if (usage := getattr(policy, "usage", None)) is not None:
         session["usage"] = usage
-    _write(path, sessions)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with (folder / ".lock").open("wb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"another process is at the run in {folder}") from None
-        yield
-
-
-def _whole_lines(path: Path) -> list[bytes]:
-    """Returns the lines of a file; a last one that a kill cut off is left out."""
-    if not path.exists():
-        return []
-    with path.open("rb") as stream:
-        return [line for line in stream if line.endswith(b"\n")]
+    write_json(path, sessions)
 
 
 def _record(path: Path, number: int, line: bytes) -> Record:
@@ -276,16 +258,3 @@ def _record(path: Path, number: int, line: bytes) -> Record:
             f"{path}, line {number}: expected a record, got {line[:60]!r} "
             f"({type(error).__name__}: {error})"
         ) from error
-
-
-def _write(path: Path, value: object) -> None:
-    _write_lines(path, [json.dumps(value, indent=2).encode() + b"\n"])
-
-
-def _write_lines(path: Path, lines: Iterable[bytes]) -> None:
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as stream:
-        stream.writelines(lines)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)
