@@ -12,7 +12,7 @@ LAYERS = (
     {"types", "errors", "loading"},
     {"metrics", "spaces", "protocols"},
     {"retrieval", "indexing", "questions", "worlds"},
-    {"saved", "results", "episode", "rewards"},
+    {"saved", "results", "tokens", "episode", "rewards"},
     {"driver", "rendering", "task", "env", "vector", "wrappers"},
     {"policies"},
     {"evaluation"},

@@ -9,25 +9,15 @@ import json
 import os
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Protocol
 
 from searchenv.errors import MissingDependencyError
 from searchenv.evaluation import Record
 from searchenv.exports.messages import messages_of
 from searchenv.exports.whole import whole_file
+from searchenv.tokens import Tokenizer, encode_segments
 from searchenv.types import Segment
 
 __all__ = ["Tokenizer", "export_sft", "load_tokenizer", "sft_example"]
-
-
-class Tokenizer(Protocol):
-    """The part of a Hugging Face tokenizer that is used."""
-
-    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
-        """Returns the ids of a text."""
-        ...
-
-    def __len__(self) -> int: ...
 
 
 def export_sft(
@@ -50,8 +40,8 @@ def sft_example(record: Record, tokenizer: Tokenizer | None = None) -> dict[str,
     - ``messages``: :func:`searchenv.exports.messages_of`.
     - ``text``: all that the policy saw and wrote; ``spans``: ``[start, end]`` of each trained part
       of it, in characters (Unicode code points, as Python counts).
-    - with a tokenizer, ``input_ids`` and ``loss_mask`` (1 where trained). Each segment is encoded
-      by itself and without special tokens around it; ids that a model sampled stand as they are.
+    - with a tokenizer, ``input_ids`` and ``loss_mask`` (1 where trained): see
+      :func:`searchenv.tokens.encode_segments`.
 
     Raises:
         ValueError: an id that was sampled is not in the tokenizer's vocabulary.
@@ -67,10 +57,9 @@ def sft_example(record: Record, tokenizer: Tokenizer | None = None) -> dict[str,
         "spans": _spans(result.segments),
     }
     if tokenizer is not None:
-        ids = [_ids(segment, tokenizer) for segment in result.segments]
-        masks = ([int(s.trained)] * len(i) for s, i in zip(result.segments, ids, strict=True))
-        example["input_ids"] = [i for segment in ids for i in segment]
-        example["loss_mask"] = [bit for mask in masks for bit in mask]
+        pieces = encode_segments(result.segments, tokenizer)
+        example["input_ids"] = [i for piece in pieces for i in piece.ids]
+        example["loss_mask"] = [int(piece.trained) for piece in pieces for _ in piece.ids]
     return example
 
 
@@ -105,15 +94,3 @@ def _spans(segments: Sequence[Segment]) -> list[list[int]]:
         for segment, end in zip(segments, ends, strict=True)
         if segment.trained and segment.text
     ]
-
-
-def _ids(segment: Segment, tokenizer: Tokenizer) -> Sequence[int]:
-    if segment.token_ids is None:
-        text = segment.text.encode("utf-8", "replace").decode("utf-8")  # no lone surrogates
-        return tokenizer.encode(text, add_special_tokens=False)
-    if (largest := max(segment.token_ids, default=-1)) >= len(tokenizer):
-        raise ValueError(
-            f"a model sampled the id {largest}, but the tokenizer has {len(tokenizer)} tokens: "
-            "give the tokenizer of the model that played"
-        )
-    return segment.token_ids

@@ -18,14 +18,13 @@ from searchenv.errors import MissingDependencyError, PolicyError
 from searchenv.policies.chat_wire import Style
 from searchenv.policies.generation import (
     Completion,
-    Finish,
     Prompt,
     Sampling,
     Transcript,
     prompt_text,
 )
 from searchenv.policies.local_text import Draft
-from searchenv.types import Segment
+from searchenv.tokens import encode_segments
 
 if TYPE_CHECKING:
     import torch
@@ -128,9 +127,10 @@ class TransformersGenerator:
     ) -> list[list[Completion]]:
         """Returns ``n`` completions for each prompt; see :class:`Generator`.
 
-        Ids do not hold the end token. Where a stop string that is left out begins inside a token,
-        the characters before it are encoded anew: these ids alone were not sampled, and the
-        completion has no ``logprobs``. Other ``logprobs`` are at temperature 1, over all tokens.
+        Ids hold the end token where it was sampled; the text does not. Where a stop string that is
+        left out begins inside a token, the characters before it are encoded anew: these ids alone
+        were not sampled, and the completion has no ``logprobs``. Other ``logprobs`` are at
+        temperature 1, over all tokens.
 
         Raises:
             PolicyError: a prompt leaves no room in the model's context, or is empty.
@@ -163,20 +163,10 @@ class TransformersGenerator:
             )
             return self._ids(shown, special=False)
         if isinstance(prompt, Transcript):
-            return self._encode_segments(prompt.segments)
+            pieces = encode_segments(prompt.segments, self.tokenizer)
+            return [i for piece in pieces for i in piece.ids]
         text = prompt_text(prompt)
         return [i for i in prompt if isinstance(i, int)] if text is None else self._ids(text)
-
-    def _encode_segments(self, segments: Sequence[Segment]) -> list[int]:
-        ids: list[int] = []
-        text = ""
-        for segment in segments:
-            if segment.token_ids is None:
-                text += segment.text
-                continue
-            ids += [*self._ids(text, special=not ids), *segment.token_ids]
-            text = ""
-        return ids + (self._ids(text, special=not ids) if text else [])
 
     def _ids(self, text: str, *, special: bool = True) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=special)["input_ids"])
@@ -246,10 +236,8 @@ class TransformersGenerator:
                 scores[i, tokens[i]] = -torch.inf
                 points[i] = drafts[i].point()
         for i, draft in enumerate(drafts):
-            if tokens[i] in self._ends:
-                draft.finish = Finish.STOP
-            else:
-                draft.take(tokens[i], float(logprobs[i, tokens[i]]))
+            take = draft.end if tokens[i] in self._ends else draft.take
+            take(tokens[i], float(logprobs[i, tokens[i]]))
         return [int(token) for token in tokens]
 
     def _draw(self, scores: "torch.Tensor", points: Sequence[float]) -> "torch.Tensor":

@@ -88,12 +88,19 @@ class Draft:
         if self.finish is None and len(self.ids) >= self._room:
             self.finish = Finish.LENGTH
 
+    def end(self, token: int, logprob: float) -> None:
+        """Appends an end token, which has no characters."""
+        self._flush()
+        self.ids.append(token)
+        self._logprobs.append(logprob)
+        self._ends.append(len(self._text))
+        self.finish = Finish.STOP
+
     def completion(self, *, include_stop: bool) -> Completion:
         """Returns the text that has ended."""
         assert self.finish is not None
         ids, logprobs = list(self.ids), tuple(self._logprobs)
-        if len(self._ends) < len(ids):
-            self._grow(self._decode(self._window + self._pending())[len(self._shown()) :])
+        self._flush()
         if include_stop or self._cut is None:
             return Completion(self._text, self.finish, tuple(ids), logprobs)
         kept = sum(end <= self._cut for end in self._ends)
@@ -105,6 +112,11 @@ class Draft:
             (*ids[:kept], *again),
             None if again else logprobs[:kept],
         )
+
+    def _flush(self) -> None:
+        """Takes the characters of ids that wait for others to be whole."""
+        if self._pending():
+            self._grow(self._decode(self._window + self._pending())[len(self._shown()) :])
 
     def _grow(self, piece: str) -> None:
         before = len(self._text)

@@ -204,8 +204,8 @@ def test_sampled_ids_stand_as_they_are(tokenizer_folder: Path) -> None:
         Segment(Source.AGENT, "", trained=True, token_ids=()),
     )
     example = sft_example(record, tokenizer)
-    assert example["input_ids"] == [4, 2, 5, 3, 0, 2, 3]
-    assert example["loss_mask"] == [0, 0, 1, 0, 0, 1, 1]
+    assert example["input_ids"] == [1, 4, 2, 5, 3, 0, 2, 3]
+    assert example["loss_mask"] == [0, 0, 0, 1, 0, 0, 1, 1]
 
 
 def test_ids_of_another_model_are_refused(tokenizer_folder: Path, tmp_path: Path) -> None:

@@ -70,10 +70,21 @@ def test_greedy_texts_are_those_of_transformers(folder: Path) -> None:
         ids = generator.tokenizer(prompt, return_tensors="pt")
         expected = generator.model.generate(**ids, max_new_tokens=12, do_sample=False)[0].tolist()
         expected = expected[ids["input_ids"].shape[1] :]
-        ended = expected[-1] == 0
-        assert list(completion.token_ids or ()) == (expected[:-1] if ended else expected)
-        assert (completion.finish is Finish.STOP) == ended
-        assert completion.text == generator.tokenizer.decode(completion.token_ids)
+        assert list(completion.token_ids or ()) == expected
+        assert (completion.finish is Finish.STOP) == (expected[-1] == 0)
+        assert completion.text == generator.tokenizer.decode(expected, skip_special_tokens=True)
+
+
+def test_the_end_token_is_among_the_ids_and_not_in_the_text(hot: TransformersGenerator) -> None:
+    found = [c for (c,) in hot.generate(["Who?"] * 200, seeds=range(200))]
+    ended = [c for c in found if c.finish is Finish.STOP]
+    assert 0 < len(ended) < 200
+    for completion in found:
+        ids = completion.token_ids or ()
+        assert ids.count(0) == (completion.finish is Finish.STOP)
+        assert completion.text == hot.tokenizer.decode(ids, skip_special_tokens=True)
+        assert len(completion.logprobs or ()) == len(ids)
+    assert all(c.token_ids and c.token_ids[-1] == 0 for c in ended)
 
 
 def test_a_sample_does_not_depend_on_its_batch(folder: Path, hot: TransformersGenerator) -> None:
