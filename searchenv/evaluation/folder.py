@@ -3,13 +3,15 @@
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from searchenv.errors import RunError
+from searchenv.evaluation.circumstances import circumstances
 
-__all__ = ["locked", "whole_lines", "write_json", "write_lines"]
+__all__ = ["locked", "session", "whole_lines", "write_json", "write_lines"]
 
 
 @contextmanager
@@ -25,6 +27,27 @@ def locked(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise RunError(f"another process is at the run in {folder}") from None
         yield
+
+
+@contextmanager
+def session(path: Path, user: object, **counts: int) -> Iterator[None]:
+    """Adds a start to the list in a file: when and where, and once it has ended its seconds.
+
+    Args:
+        path: of the list.
+        user: a policy or a generator; its ``usage`` is noted at the end if it has one.
+        counts: further fields of the entry.
+    """
+    sessions = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    entry = {**circumstances(), **counts, "seconds": None}
+    sessions.append(entry)
+    write_json(path, sessions)
+    started = time.perf_counter()
+    yield
+    entry["seconds"] = round(time.perf_counter() - started, 3)
+    if (usage := getattr(user, "usage", None)) is not None:
+        entry["usage"] = usage
+    write_json(path, sessions)
 
 
 def whole_lines(path: Path) -> list[bytes]:

@@ -12,9 +12,7 @@ A run folder holds
 
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +22,7 @@ from tqdm import tqdm
 
 from searchenv.episode import Episode
 from searchenv.errors import QuestionError, RunError
-from searchenv.evaluation.circumstances import circumstances
-from searchenv.evaluation.folder import locked, whole_lines, write_json, write_lines
+from searchenv.evaluation.folder import locked, session, whole_lines, write_json, write_lines
 from searchenv.evaluation.play import play
 from searchenv.evaluation.records import Record
 from searchenv.metrics import get_scorer
@@ -128,7 +125,7 @@ def run_questions(
         order = [(q.id, sample) for q in questions for sample in range(setup.samples)]
         todo = [key for key in order if key not in lines]
         if todo:
-            with _session(folder, num_played=len(todo), policy=policy):
+            with session(folder / _SESSIONS, policy, played=len(todo)):
                 _play(policy, questions, setup, folder, todo, lines, num_envs, progress)
         _finish(folder, [lines[key] for key in order])
     return read_run(folder)
@@ -232,22 +229,6 @@ def _play(
 def _finish(folder: Path, lines: Sequence[bytes]) -> None:
     write_lines(folder / _RESULTS, lines)
     (folder / _PART).unlink(missing_ok=True)
-
-
-@contextmanager
-def _session(folder: Path, *, num_played: int, policy: Policy) -> Iterator[None]:
-    """Notes a start of the run, and its seconds once it has ended."""
-    path = folder / _SESSIONS
-    sessions = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    session = {**circumstances(), "played": num_played, "seconds": None}
-    sessions.append(session)
-    write_json(path, sessions)
-    started = time.perf_counter()
-    yield
-    session["seconds"] = round(time.perf_counter() - started, 3)
-    if (usage := getattr(policy, "usage", None)) is not None:
-        session["usage"] = usage
-    write_json(path, sessions)
 
 
 def _record(path: Path, number: int, line: bytes) -> Record:
