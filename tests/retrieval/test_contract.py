@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from searchenv.retrieval import (
     CachedRetriever,
     HybridRetriever,
+    MemoryRetriever,
     RecordingRetriever,
     RemoteRetriever,
     ReplayRetriever,
@@ -137,6 +138,7 @@ def compose(kind: str, passages: Sequence[Passage], build: Build, path: Path) ->
 OF_WORDS = (
     "lucene",
     "bm25s",
+    "memory",
     "remote",
     "lucene shards",
     "bm25s shards",
@@ -167,6 +169,8 @@ def make_retriever(
             OwnServiceApi(url_of(passages), open_index(build("bm25s", passages)).fingerprint),
             max_requests=1_000_000,
         )
+    if request.param == "memory":
+        return MemoryRetriever
     if request.param == "remote":
         url_of = request.getfixturevalue("url_of")
         return lambda passages: RemoteRetriever(url_of(passages))
