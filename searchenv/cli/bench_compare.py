@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from searchenv.cli.bench_table import whole_run
+from searchenv.cli.bench_table import add_judge, whole_run
 from searchenv.cli.options import Commands
 from searchenv.evaluation.compare import compare_runs
 
@@ -22,11 +22,13 @@ def add_compare(names: Commands) -> None:
         metavar="FIELD",
         help="of the headers, that may differ: policy, retriever, retriever.k, ...",
     )
+    add_judge(parser)
     parser.set_defaults(run=_compare)
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    first, second = whole_run(arguments.first), whole_run(arguments.second)
+    first = whole_run(arguments.first, arguments.judge)
+    second = whole_run(arguments.second, arguments.judge)
     found = compare_runs(first, second, allow=arguments.allow)
     width = max(len(each.measure) for each in found)
     print(f"{'':<{width}}  {'A':>7}  {'B':>7}  {'B - A':>7}  {'interval':<16}  {'p':>6}  n")

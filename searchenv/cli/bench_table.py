@@ -6,11 +6,12 @@ from pathlib import Path
 
 from searchenv.cli.options import Commands
 from searchenv.errors import RunError
+from searchenv.evaluation.judge_files import judged, read_judgement
 from searchenv.evaluation.merge import differences, merge_runs
 from searchenv.evaluation.run import Run, read_run
 from searchenv.evaluation.tables import TableFormat, render_table, table_rows
 
-__all__ = ["add_table", "whole_run"]
+__all__ = ["add_judge", "add_table", "whole_run"]
 
 
 def add_table(names: Commands) -> None:
@@ -27,14 +28,20 @@ def add_table(names: Commands) -> None:
         default=TableFormat.MARKDOWN,
         help="(default: markdown)",
     )
+    add_judge(parser)
     parser.set_defaults(run=_table)
 
 
-def whole_run(folder: Path) -> Run:
-    """Returns the run in a folder.
+def add_judge(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--judge``."""
+    parser.add_argument("--judge", metavar="NAME", help="also what a judge of this name says")
+
+
+def whole_run(folder: Path, judge: str | None = None) -> Run:
+    """Returns the run in a folder, with the verdicts of a judge where one is named.
 
     Raises:
-        RunError: there is none, or it has not come to its end.
+        RunError: there is none, or it has not come to its end, or no such judge was asked.
     """
     run = read_run(folder)
     if not run.complete:
@@ -42,11 +49,11 @@ def whole_run(folder: Path) -> Run:
             f"the run in {folder} is not whole, it has {len(run.records)} records: "
             "start it again with the same arguments, and it goes on"
         )
-    return run
+    return run if judge is None else judged(run, read_judgement(folder, judge))
 
 
 def _table(arguments: argparse.Namespace) -> int:
-    runs = {_name(folder): whole_run(folder) for folder in arguments.runs}
+    runs = {_name(folder): whole_run(folder, arguments.judge) for folder in arguments.runs}
     if len(runs) < len(arguments.runs):
         raise ValueError("two runs have the same path: name each once")
     if arguments.merge:

@@ -20,6 +20,7 @@ from searchenv.errors import RunError
 from searchenv.evaluation.folder import whole_lines
 from searchenv.evaluation.judge_prompts import JudgePrompt
 from searchenv.evaluation.records import Record
+from searchenv.evaluation.run import Run
 
 __all__ = [
     "Judgement",
@@ -27,8 +28,10 @@ __all__ = [
     "Verdict",
     "asked_about",
     "digest",
+    "judged",
     "judgement_names",
     "judgement_path",
+    "measure_of",
     "read_judgement",
     "read_verdicts",
     "verdict_lines",
@@ -97,7 +100,7 @@ class Judgement:
     @property
     def measure(self) -> str:
         """What its verdicts are called among the scores of a record."""
-        return f"judge_{self.name}"
+        return measure_of(self.name)
 
     @cached_property
     def prompt(self) -> JudgePrompt:
@@ -114,6 +117,11 @@ class Judgement:
         if verdict is None or verdict.asked != digest(asked_about(self.prompt, record)):
             return None
         return verdict
+
+
+def measure_of(judge: str) -> str:
+    """Returns what the verdicts of this name are called among the scores of a record."""
+    return f"judge_{judge}"
 
 
 def verdict_lines(header: Mapping[str, Any], verdicts: Iterable[Verdict]) -> list[bytes]:
@@ -151,7 +159,7 @@ def with_verdicts(records: Sequence[Record], judgement: Judgement) -> tuple[Reco
     Raises:
         RunError: the verdicts are not on these answers.
     """
-    judged = []
+    found = []
     for record in records:
         verdict = judgement.of(record)
         if verdict is None:
@@ -162,8 +170,24 @@ def with_verdicts(records: Sequence[Record], judgement: Judgement) -> tuple[Reco
         scores = dict(record.scores)
         if verdict.value is not None:
             scores[judgement.measure] = verdict.value
-        judged.append(replace(record, outcome=replace(record.outcome, scores=scores)))
-    return tuple(judged)
+        found.append(replace(record, outcome=replace(record.outcome, scores=scores)))
+    return tuple(found)
+
+
+def judged(run: Run, judgement: Judgement) -> Run:
+    """Returns a run whose records have the verdicts, and whose header has the judge.
+
+    Runs with unlike judges are therefore unlike runs.
+
+    Raises:
+        RunError: the verdicts are not on the answers of this run.
+    """
+    judge = {key: judgement.header[key] for key in ("prompt", "model")}
+    return replace(
+        run,
+        header={**run.header, "judge": judge},
+        records=with_verdicts(run.records, judgement),
+    )
 
 
 def read_verdicts(path: Path) -> tuple[dict[str, Any], list[Verdict]]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from searchenv.errors import MissingDependencyError
 from searchenv.evaluation.evidence import recall_by_turn
+from searchenv.evaluation.judge_agreement import agreement
+from searchenv.evaluation.judge_files import measure_of
 from searchenv.evaluation.records import Record
 from searchenv.evaluation.report import Mean
 from searchenv.evaluation.statistics import Summary
@@ -15,23 +17,34 @@ from searchenv.evaluation.tables import table_rows
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_recall_by_turn", "draw_score_by_hops", "draw_searches", "plot_runs"]
+__all__ = [
+    "draw_judge_agreement",
+    "draw_recall_by_turn",
+    "draw_score_by_hops",
+    "draw_searches",
+    "plot_runs",
+]
 
 Runs = Mapping[str, Sequence[Record]]
 
 
-def plot_runs(runs: Runs, out: str | Path, *, measure: str | None = None) -> list[Path]:
+def plot_runs(
+    runs: Runs, out: str | Path, *, measure: str | None = None, judge: str | None = None
+) -> list[Path]:
     """Draws runs side by side and returns the PNG files that were written into ``out``.
 
     ``score_by_hops`` (where questions say their ``hops``; bars are 95 % intervals),
     ``searches`` (the share of episodes with each number of searches) and ``recall_by_turn`` (mean
     share of gold passages found up to each turn, where gold passages are known; bands are 95 %
-    intervals).
+    intervals), and with ``judge`` ``judge_agreement`` (the share of answers that the judge and
+    cover-EM call right or wrong, together or one alone).
 
     Args:
         runs: records by the name that the legend shows, at least one.
         out: a folder, made where it is missing.
         measure: the score by hops; None: the first scorer of the first run.
+        judge: the name of verdicts that the records have, see
+            :func:`searchenv.evaluation.judge_files.with_verdicts`.
 
     Raises:
         ValueError: there are no runs, or a run lacks the measure.
@@ -42,11 +55,14 @@ def plot_runs(runs: Runs, out: str | Path, *, measure: str | None = None) -> lis
     shown = measure or next(iter(next(iter(runs.values()))[0].scores), "turns")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = (
+    drawn = [
         _draw(folder / "score_by_hops.png", lambda axes: draw_score_by_hops(axes, runs, shown)),
         _draw(folder / "searches.png", lambda axes: draw_searches(axes, runs)),
         _draw(folder / "recall_by_turn.png", lambda axes: draw_recall_by_turn(axes, runs)),
-    )
+    ]
+    if judge is not None:
+        path = folder / "judge_agreement.png"
+        drawn.append(_draw(path, lambda axes: draw_judge_agreement(axes, runs, judge)))
     return [path for path in drawn if path is not None]
 
 
@@ -137,3 +153,32 @@ def draw_recall_by_turn(axes: "Axes", runs: Runs) -> bool:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="turn", ylabel="gold passages found", ylim=(0, 1.02))
     return any_known
+
+
+def draw_judge_agreement(axes: "Axes", runs: Runs, judge: str) -> bool:
+    """Draws how a judge and cover-EM rule on answers; False where no answer has both.
+
+    One bar a run, cut into the shares of answers that both call right, that one alone does, and
+    that neither does; below it the number of answers and Cohen's kappa.
+    """
+    found = {name: agreement(records, measure_of(judge)) for name, records in runs.items()}
+    found = {name: each for name, each in found.items() if each.n}
+    parts = {
+        "both right": ([each.both for each in found.values()], "#1f77b4"),
+        "judge only": ([each.judge_only for each in found.values()], "#aec7e8"),
+        "cover-EM only": ([each.scorer_only for each in found.values()], "#ffbb78"),
+        "both wrong": ([each.neither for each in found.values()], "#ff7f0e"),
+    }
+    below = [0.0] * len(found)
+    for label, (counts, colour) in parts.items():
+        shares = [count / each.n for count, each in zip(counts, found.values(), strict=True)]
+        axes.bar(range(len(found)), shares, 0.6, bottom=below, color=colour, label=label)
+        below = [low + share for low, share in zip(below, shares, strict=True)]
+    kappas = ["undefined" if e.kappa is None else f"{e.kappa:.2f}" for e in found.values()]
+    labels = [
+        f"{name}\nn={each.n}, kappa {kappa}"
+        for (name, each), kappa in zip(found.items(), kappas, strict=True)
+    ]
+    axes.set_xticks(range(len(found)), labels)
+    axes.set(ylabel="share of answers", ylim=(0, 1.02), xlim=(-0.5, max(len(found), 2) - 0.5))
+    return bool(found)

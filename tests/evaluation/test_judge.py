@@ -305,3 +305,33 @@ def test_a_run_that_is_not_whole_is_refused(server: JudgeServer, run: Path) -> N
     (run / "results.jsonl").rename(run / "results.part.jsonl")
     with pytest.raises(RunError, match="is not whole: play it to its end first"):
         judge_run(run, PROMPT, judge(server))
+
+
+def test_tables_show_the_judge_and_say_over_how_many(
+    server: JudgeServer, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judge_run(run, PROMPT, judge(server))
+    assert main(["bench", "table", str(run), "--judge", "r1_searcher"]) == 0
+    head, _, row = capsys.readouterr().out.splitlines()
+    cells = dict(zip(head.split(" | "), row.split(" | "), strict=True))
+    assert cells["judge_r1_searcher"] == "0.500 [0.000, 1.000] (n=4)"
+    assert main(["bench", "table", str(run), "--judge", "other"]) == 2
+    assert "no verdicts 'other' in" in capsys.readouterr().err
+
+
+def test_runs_with_unlike_judges_are_not_compared(
+    server: JudgeServer, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    play_answers(other, ANSWERS)
+    judge_run(run, PROMPT, judge(server), name="a")
+    server.exchanges["q2?"] = "True"
+    judge_run(other, PROMPT, judge(server), name="a")
+    words = ["bench", "compare", str(run), str(other), "--judge", "a"]
+    assert main(words) == 0
+    (line,) = [row for row in capsys.readouterr().out.splitlines() if row.startswith("judge_a")]
+    assert line.split()[1:4] == ["0.500", "0.750", "+0.250"]
+    (other / "judge.a.jsonl").unlink()
+    judge_run(other, PROMPT, judge(server, "large"), name="a")
+    assert main(words) == 2
+    assert "they differ in judge.model.model" in capsys.readouterr().err

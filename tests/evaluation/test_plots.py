@@ -8,8 +8,18 @@ from PIL import Image
 
 from searchenv.cli import main
 from searchenv.evaluation import Record
-from searchenv.evaluation.plots import draw_score_by_hops, draw_searches, plot_runs
+from searchenv.evaluation.judge import judge_run
+from searchenv.evaluation.judge_files import with_verdicts
+from searchenv.evaluation.judge_prompts import get_judge_prompt
+from searchenv.evaluation.plots import (
+    draw_judge_agreement,
+    draw_score_by_hops,
+    draw_searches,
+    plot_runs,
+)
+from searchenv.policies.chat import ChatGenerator
 from tests.evaluation.conftest import YesRun
+from tests.evaluation.judging import judge_server, play_answers
 
 HOPS = {"a": {"hops": 2}, "b": {"hops": 2}, "c": {"hops": 3}}
 ANSWERS = {"a": "yes", "b": "no", "c": "yes"}
@@ -60,3 +70,24 @@ def test_plot_draws_two_runs_of_the_demo_world(
     for path in paths:
         with Image.open(path) as image:
             assert image.size == (1024, 576)
+
+
+def test_bars_are_shares_of_answers_that_judge_and_cover_em_rule_on(tmp_path: Path) -> None:
+    # cover-EM calls a, b and c right; nobody can tell e
+    answers = {"a": "yes", "b": "yes", "c": "yes", "d": "no", "e": "no"}
+    run = play_answers(tmp_path / "run", {id_: (["yes"], said) for id_, said in answers.items()})
+    exchanges = {"a?": "True", "b?": "True", "c?": "False", "d?": "True", "e?": "Perhaps."}
+    with judge_server(exchanges) as server:
+        prompt = get_judge_prompt("deepmmsearch_r1")
+        judgement = judge_run(tmp_path / "run", prompt, ChatGenerator(server.url, "m"), name="x")
+    judged = with_verdicts(run.records, judgement)
+    runs = {"judged": judged, "not judged": run.records}
+    assert bars(draw_judge_agreement, runs, "x") == [0.5, 0.25, 0.25, 0.0]
+    axes = Figure().add_subplot()
+    draw_judge_agreement(axes, runs, "x")
+    # 2 of 4 agree; by chance 3/4 * 3/4 + 1/4 * 1/4 = 10/16 would
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["judged\nn=4, kappa -0.33"]
+    paths = plot_runs({"judged": judged}, tmp_path / "plots", judge="x")
+    assert [path.name for path in paths] == ["searches.png", "judge_agreement.png"]
+    paths = plot_runs({"not judged": run.records}, tmp_path / "none", judge="x")
+    assert [path.name for path in paths] == ["searches.png"]
