@@ -28,10 +28,9 @@ from searchenv.tokens import encode_segments
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 __all__ = ["TransformersGenerator"]
-
-_BLOCK = 65_536
 
 
 class TransformersGenerator:
@@ -70,10 +69,7 @@ class TransformersGenerator:
         device: str = "auto",
         dtype: str = "auto",
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be >= 1, got {batch_size}")
-        self.folder = Path(folder)
-        if not (self.folder / "config.json").is_file():
+        if not (Path(folder) / "config.json").is_file():
             raise ValueError(f"expected a folder with a model, found no config.json in {folder}")
         try:
             import torch
@@ -82,17 +78,56 @@ class TransformersGenerator:
             raise MissingDependencyError(
                 'local models need transformers: pip install "searchenv[local]"'
             ) from error
-        self.name = name or self.folder.resolve().name
-        self.sampling = sampling or Sampling()
-        self.style = Style(style)
-        self.batch_size = batch_size
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(self.folder)
-        self.model: Any = AutoModelForCausalLM.from_pretrained(self.folder, dtype=dtype)
-        self.model.to(device).eval()  # type: ignore[arg-type]
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+        model.to(device)  # type: ignore[arg-type]
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        name = name or Path(folder).resolve().name
+        self._set_up(model, tokenizer, name, sampling, style, batch_size)
+
+    @classmethod
+    def of(
+        cls,
+        model: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerBase",
+        *,
+        name: str = "model",
+        sampling: Sampling | None = None,
+        style: Style | str = Style.COMPLETION,
+        batch_size: int = 16,
+    ) -> "TransformersGenerator":
+        """Returns a generator over a model in memory, such as one that a trainer is training.
+
+        The model is used as it is: its weights may change between calls, it stays on its device,
+        and a model that was in training mode is again in it after a call.
+
+        Raises:
+            ValueError: as for a folder.
+        """
+        self = cls.__new__(cls)
+        self._set_up(model, tokenizer, name, sampling, style, batch_size)
+        return self
+
+    def _set_up(
+        self,
+        model: "PreTrainedModel",
+        tokenizer: "PreTrainedTokenizerBase",
+        name: str,
+        sampling: Sampling | None,
+        style: Style | str,
+        batch_size: int,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be >= 1, got {batch_size}")
+        self.batch_size = batch_size
+        self.model: Any = model
+        self.tokenizer: Any = tokenizer
+        self.name = name
+        self.sampling = sampling or Sampling()
+        self.style = Style(style)
         if self.style is Style.CHAT and not self.tokenizer.chat_template:
-            raise ValueError(f"{folder} has no chat template: use completion mode")
+            raise ValueError(f"{name} has no chat template: use completion mode")
         stored = self.model.generation_config.eos_token_id
         ends = stored if isinstance(stored, list) else [stored]
         self._ends = {*ends, self.tokenizer.eos_token_id} - {None}
@@ -142,9 +177,14 @@ class TransformersGenerator:
             for j in range(n):
                 rng = np.random.default_rng(None if seeds is None else [seeds[i], j])
                 drafts.append(Draft(ids, room, rng, self.tokenizer, tuple(stop), tuple(forbid)))
-        longest_first = sorted(drafts, key=lambda draft: -len(draft.prompt))
-        for start in range(0, len(drafts), self.batch_size):
-            self._write(longest_first[start : start + self.batch_size])
+        training = self.model.training
+        self.model.eval()
+        try:
+            longest_first = sorted(drafts, key=lambda draft: -len(draft.prompt))
+            for start in range(0, len(drafts), self.batch_size):
+                self._write(longest_first[start : start + self.batch_size])
+        finally:
+            self.model.train(training)
         self._usage["requests"] += len(drafts)
         self._usage["prompt_tokens"] += sum(len(draft.prompt) for draft in drafts)
         self._usage["completion_tokens"] += sum(len(draft.ids) for draft in drafts)
@@ -189,7 +229,7 @@ class TransformersGenerator:
         """Writes a batch to its end; a text that has ended leaves it."""
         import torch
 
-        with torch.inference_mode():
+        with torch.no_grad():  # what a model keeps in inference mode cannot be trained through
             device = self.model.device
             width = max(len(draft.prompt) for draft in drafts)
             pads = [width - len(draft.prompt) for draft in drafts]
@@ -257,15 +297,13 @@ class TransformersGenerator:
         return torch.searchsorted(cumulative, at * cumulative[:, -1:], right=True)[:, 0]
 
     def _fingerprint(self) -> str:
-        """Returns a digest of the settings and of both ends of every file of weights."""
-        digest = hashlib.sha256((self.folder / "config.json").read_bytes())
-        for path in sorted(self.folder.glob("*.safetensors")):
-            size = path.stat().st_size
-            digest.update(f"{path.name} {size}".encode())
-            with path.open("rb") as stream:
-                digest.update(stream.read(_BLOCK))
-                stream.seek(max(0, size - _BLOCK))
-                digest.update(stream.read())
+        """Returns a digest of the settings and of all weights."""
+        import torch
+
+        digest = hashlib.sha256(self.model.config.to_json_string().encode())
+        for name, weights in sorted(self.model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(weights.detach().cpu().reshape(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
 
 

@@ -134,6 +134,23 @@ def test_forbidden_strings_never_appear(hot: TransformersGenerator) -> None:
     assert not any(word in c.text for (c,) in found for word in forbid)
 
 
+def test_a_model_in_training_writes_what_its_folder_does_and_goes_on_training(
+    hot: TransformersGenerator,
+) -> None:
+    config = LlamaConfig.from_dict({**hot.model.config.to_dict(), "attention_dropout": 0.5})
+    model = LlamaForCausalLM(config).train()  # type: ignore[no-untyped-call]
+    model.load_state_dict(hot.model.state_dict())
+    generator = TransformersGenerator.of(model, hot.tokenizer, sampling=HOT)
+    seeds = [1, 2, 3, 4]
+    assert generator.generate(PROMPTS, seeds=seeds) == hot.generate(PROMPTS, seeds=seeds)
+    assert model.training
+    before = generator.describe()["sha256"]
+    loss = model(torch.tensor([[1, 2, 3]]), labels=torch.tensor([[1, 2, 3]])).loss
+    loss.backward()
+    torch.optim.SGD(model.parameters(), lr=0.1).step()
+    assert generator.describe()["sha256"] != before
+
+
 class Watched(TransformersGenerator):
     """Keeps the ids of its prompts."""
 
