@@ -34,6 +34,7 @@ __all__ = [
     "measure_of",
     "read_judgement",
     "read_verdicts",
+    "scored",
     "verdict_lines",
     "with_verdicts",
 ]
@@ -159,19 +160,22 @@ def with_verdicts(records: Sequence[Record], judgement: Judgement) -> tuple[Reco
     Raises:
         RunError: the verdicts are not on these answers.
     """
-    found = []
     for record in records:
-        verdict = judgement.of(record)
-        if verdict is None:
+        if judgement.of(record) is None:
             raise RunError(
                 f"judge {judgement.name!r} has no verdict on the answer to {record.key[0]!r} as it "
                 "is now: run searchenv judge again, it asks about what is missing"
             )
-        scores = dict(record.scores)
-        if verdict.value is not None:
-            scores[judgement.measure] = verdict.value
-        found.append(replace(record, outcome=replace(record.outcome, scores=scores)))
-    return tuple(found)
+    return tuple(scored(record, judgement) for record in records)
+
+
+def scored(record: Record, judgement: Judgement) -> Record:
+    """Returns a record with the verdict on it among its scores, if there is one."""
+    verdict = judgement.of(record)
+    if verdict is None or verdict.value is None:
+        return record
+    scores = {**record.scores, judgement.measure: verdict.value}
+    return replace(record, outcome=replace(record.outcome, scores=scores))
 
 
 def judged(run: Run, judgement: Judgement) -> Run:

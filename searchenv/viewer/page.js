@@ -2,7 +2,7 @@
 // State lives in the part of the address after "#", so that every view has a link.
 const run = JSON.parse(document.getElementById("run").textContent);
 const records = run.records;
-const scorers = records.length ? Object.keys(records[0].scores) : [];
+const scorers = [...new Set(records.flatMap((record) => Object.keys(record.scores)))];
 
 /* Makes an element; children are elements or strings, and strings become text, never markup. */
 function el(tag, attributes, ...children) {
@@ -43,6 +43,9 @@ const FILTERS = {
   hops: ["Hops", (record) => record.question.metadata.hops],
   stop: ["Ended by", (record) => record.stop],
 };
+for (const judge of run.judges) {
+  FILTERS[`judge_${judge}`] = [`Judge ${judge}`, (record) => (record.judges[judge] || [])[0]];
+}
 
 function words(record) {
   const queries = record.turns.flatMap((turn) => (turn.act || []).map((call) => call.query));
@@ -97,13 +100,13 @@ function filters() {
   const selects = Object.entries(FILTERS).map(([name, [label, read]]) => {
     const known = records.map(read).filter((value) => value !== undefined && value !== null);
     const values = name === "verdict"
-      ? ["right", "partly", "wrong", "failed"]
+      ? ["right", "partly", "wrong", "failed", ...(run.judges.length ? ["unscored"] : [])]
       : [...new Set(known)].sort((a, b) => (a < b ? -1 : 1));
     return values.length > 1 && choice(name, label, values, true);
   });
-  const judged = scorers.length > 1 && choice("scorer", "Judged by", scorers, false);
+  const scored = scorers.length > 1 && choice("scorer", "Scored by", scorers, false);
   return el("form", { class: "filters" }, el("label", { class: "wide" }, "Text", text), selects,
-    judged);
+    scored);
 }
 
 function badge(record) {
@@ -198,6 +201,15 @@ function goldList(record) {
         ids.some((id) => found.has(id)) ? " found" : " not found")))));
 }
 
+function judgeList(record) {
+  const judges = Object.entries(record.judges);
+  return judges.length > 0 && el("div", { class: "box judges" }, el("h3", {}, "Judges"),
+    judges.map(([name, [ruling, reply]]) => el("div", {},
+      el("p", {}, el("span", { class: "tool" }, name),
+        el("span", { class: `badge ${ruling}` }, ruling)),
+      reply && el("p", { class: "text" }, reply))));
+}
+
 function episode(record, found) {
   const at = found.indexOf(record);
   const step = (to, label) => found[to] && at >= 0
@@ -219,6 +231,7 @@ function episode(record, found) {
     el("div", { class: "pair" }, goldList(record),
       el("div", { class: "box tables" }, table("Scores", record.scores),
         table("Reward", record.terms, true))),
+    judgeList(record),
     el("h3", {}, "Conversation"), conversation(record));
 }
 

@@ -13,7 +13,10 @@ from selenium.webdriver.support.select import Select
 
 from searchenv import cli
 from searchenv.evaluation import Setup, run_header, run_questions
+from searchenv.evaluation.judge import judge_run
+from searchenv.evaluation.judge_prompts import get_judge_prompt
 from searchenv.policies import ScriptedPolicy
+from searchenv.policies.chat import ChatGenerator
 from searchenv.protocols import get_protocol
 from searchenv.types import (
     Act,
@@ -29,6 +32,7 @@ from searchenv.types import (
     ToolResult,
 )
 from searchenv.viewer import write_page
+from tests.evaluation.judging import judge_server
 
 HOSTILE = (
     '</script><script>document.title = "broken"</script><img src=x onerror="alert(1)"> & {hash}'
@@ -88,6 +92,21 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def page(run: Path) -> str:
     path = run.with_name("page.html")
     write_page(run, path)
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def judged_page(run: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("judged") / "run"
+    shutil.copytree(run, folder)
+    asked = [question.text for question in QUESTIONS]
+    for name, replies in (("strict", ("True", HOSTILE)), ("kind", ("True", "False, another."))):
+        with judge_server(dict(zip(asked, replies, strict=False))) as server:
+            judge_run(
+                folder, get_judge_prompt("r1_searcher"), ChatGenerator(server.url, name), name=name
+            )
+    path = folder.with_name("page.html")
+    write_page(folder, path)
     return path.as_uri()
 
 
@@ -203,6 +222,52 @@ def test_an_episode_reads_as_a_conversation(browser: webdriver.Chrome, page: str
         "<search> Velmara Nights </search>",
         "<answer> Orla Fenwick </answer>",
     ]
+
+
+def test_verdicts_of_judges_filter_and_are_shown(
+    browser: webdriver.Chrome, judged_page: str
+) -> None:
+    visit(browser, judged_page)
+    means = dict(zip(texts(browser, "dt"), texts(browser, "dd"), strict=True))
+    # q1 is right; q2 has no verdict from strict; q3 and q4 have no answer
+    assert means["judge_strict"].split("\n")[0] == "0.333"
+    assert means["judge_kind"].split("\n")[0] == "0.250"
+    choose(browser, "judge_strict", "unparsable")
+    assert listed(browser) == ["q2"]
+    choose(browser, "judge_kind", "wrong")
+    assert listed(browser) == ["q2"]
+    choose(browser, "judge_strict", "unanswered")
+    assert listed(browser) == []
+    choose(browser, "judge_kind", "")
+    assert listed(browser) == ["q3", "q4"]
+    visit(browser, judged_page)
+    choose(browser, "scorer", "judge_strict")
+    choose(browser, "verdict", "unscored")
+    assert listed(browser) == ["q2"]
+    click(browser, "Which river")
+    assert texts(browser, ".judges .tool") == ["kind", "strict"]
+    assert texts(browser, ".judges .badge") == ["wrong", "unparsable"]
+    assert texts(browser, ".judges .text") == ["False, another.", HOSTILE]
+    assert texts(browser, ".scores tr") == ["em 0", "f1_hotpot 0.667", "judge_kind 0"]
+    assert browser.title == "scripted on towns"
+    assert not browser.find_elements(By.CSS_SELECTOR, "img")
+
+
+def test_a_verdict_on_an_answer_that_changed_is_not_shown(
+    browser: webdriver.Chrome, run: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    with judge_server({question.text: "True" for question in QUESTIONS}) as server:
+        judge_run(folder, get_judge_prompt("r1_searcher"), ChatGenerator(server.url, "m"))
+    results = (folder / "results.jsonl").read_text()
+    (folder / "results.jsonl").write_text(results.replace("the river Issel", "the river Ise"))
+    write_page(folder, tmp_path / "page.html")
+    page = (tmp_path / "page.html").as_uri()
+    visit(browser, page, "#judge_r1_searcher=right")
+    assert listed(browser) == ["q1"]
+    visit(browser, page, "#id=q2")
+    assert not browser.find_elements(By.CSS_SELECTOR, ".judges")
 
 
 def test_a_closed_passage_opens(browser: webdriver.Chrome, page: str) -> None:
