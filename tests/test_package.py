@@ -9,7 +9,7 @@ import searchenv
 
 ROOT = Path(searchenv.__file__).parent
 LAYERS = (
-    {"types", "errors", "loading"},
+    {"types", "errors", "loading", "json_stream"},
     {"metrics", "spaces", "protocols"},
     {"retrieval", "indexing", "questions", "worlds"},
     {"saved", "results", "tokens", "episode", "rewards"},

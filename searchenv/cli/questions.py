@@ -48,6 +48,9 @@ def add_commands(commands: Commands) -> None:
     corpus.add_argument(
         "--aliases", type=Path, metavar="FILE", help="2WikiMultihopQA's id_aliases.json"
     )
+    corpus.add_argument(
+        "--answerable-only", action="store_true", help="without MuSiQue-Full's unanswerable twins"
+    )
     corpus.add_argument("--out", type=Path, required=True, metavar="DIR")
     corpus.add_argument("--replace", action="store_true", help="replace a folder that is there")
     _add_format(corpus)
@@ -83,7 +86,10 @@ def _show(arguments: argparse.Namespace) -> int:
 
 def _corpus(arguments: argparse.Namespace) -> int:
     corpus = question_corpus(
-        arguments.sources, base=Corpus(arguments.base), format=arguments.format
+        arguments.sources,
+        base=Corpus(arguments.base),
+        format=arguments.format,
+        answerable_only=arguments.answerable_only,
     )
     if arguments.aliases is not None:
         corpus = replace(corpus, questions=with_aliases(corpus.questions, arguments.aliases))

@@ -4,10 +4,10 @@ A record that cannot be read is a record too, with its problem, so that the read
 report it with its line.
 """
 
-import codecs
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,13 +16,12 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 
 from searchenv.errors import CorpusError
+from searchenv.json_stream import Element, stream_list, stream_object
 
 __all__ = ["Record", "read_records"]
 
-_CHUNK_BYTES = 1 << 20
-_MAX_ELEMENT_CHARS = (
-    1 << 26
-)  # a list element that is longer than this is a broken file, not a passage
+_FIRST_IS_LIST = re.compile(rb'\{\s*"((?:[^"\\]|\\.)*)"\s*:\s*\[')
+_TEXT_FIELDS = (b"text", b"contents")
 _Stream = io.BufferedReader | gzip.GzipFile
 _SUFFIXES = (".jsonl", ".ndjson", ".json", ".tsv", ".parquet")
 
@@ -40,7 +39,8 @@ def read_records(path: Path) -> Iterator[Record]:
     """Yields the records of a corpus file in order; memory is bounded by the largest record.
 
     Lines end at LF only: texts hold other Unicode line separators. A ``.json`` file may be one list
-    of objects or one object a line.
+    of objects, one object a line, or one object that names the sentences of each title
+    (``{"title": ["sentence", ...], ...}``, HippoRAG's corpus for HotpotQA).
 
     Raises:
         CorpusError: the file is not there, has an unknown ending, is no valid gzip or parquet, or
@@ -65,7 +65,12 @@ def read_records(path: Path) -> Iterator[Record]:
 
 def _json(stream: _Stream, path: Path) -> Iterator[Record]:
     start = stream.peek(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
-    return _json_list(stream, path) if start.startswith(b"[") else _json_lines(stream)
+    if start.startswith(b"["):
+        return _json_list(stream, path)
+    first = _FIRST_IS_LIST.match(start)
+    if first and first[1] not in _TEXT_FIELDS:
+        return _json_titles(stream, path)
+    return _json_lines(stream)
 
 
 def _json_lines(stream: _Stream) -> Iterator[Record]:
@@ -82,42 +87,25 @@ def _json_lines(stream: _Stream) -> Iterator[Record]:
 
 
 def _json_list(stream: _Stream, path: Path) -> Iterator[Record]:
-    """Yields the elements of one JSON list, decoding one at a time from a window on the file."""
-    line = 1
-    while (byte := stream.read(1)) != b"[":
-        line += byte == b"\n"
-    decoder, chunks, window = json.JSONDecoder(), _decoded(stream, path), ""
-    while True:
-        stripped = window.lstrip(" \t\r\n,")
-        line += window.count("\n", 0, len(window) - len(stripped))
-        window = stripped
-        if window.startswith("]"):
-            return
-        try:
-            value, end = decoder.raw_decode(window)
-        except ValueError as error:
-            more = next(chunks, "")
-            if not more or len(window) > _MAX_ELEMENT_CHARS:
-                raise CorpusError(
-                    f"{path}, line {line}: the JSON list is broken here: {error}"
-                ) from error
-            window += more
-            continue
-        yield _record(line, value)
-        line += window.count("\n", 0, end)
-        window = window[end:]
+    for element in _whole(stream_list(stream), path):
+        yield _record(element.line, element.value)
 
 
-def _decoded(stream: _Stream, path: Path) -> Iterator[str]:
-    """Yields the rest of a file in pieces, none of them empty."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
+def _json_titles(stream: _Stream, path: Path) -> Iterator[Record]:
+    """Yields the passages of one object that names the sentences of each title."""
+    for line, sentences, title in _whole(stream_object(stream), path):
+        if isinstance(sentences, list) and all(isinstance(each, str) for each in sentences):
+            text = " ".join(filter(None, (sentence.strip() for sentence in sentences)))
+            yield Record(line, {"title": title, "text": text})
+        else:
+            yield Record(line, {}, f"expected the sentences of {title!r}, got {sentences!r:.40}")
+
+
+def _whole(elements: Iterator[Element], path: Path) -> Iterator[Element]:
     try:
-        while data := stream.read(_CHUNK_BYTES):
-            if text := decoder.decode(data):
-                yield text
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{path} is not UTF-8: {error}") from error
+        yield from elements
+    except ValueError as error:
+        raise CorpusError(f"{path}, {error}") from error
 
 
 def _record(line: int, value: object) -> Record:

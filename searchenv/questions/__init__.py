@@ -1,6 +1,7 @@
 """Question files: layouts of the suites, the common jsonl, corpora and gold passages."""
 
 from searchenv.questions.aliases import with_aliases
+from searchenv.questions.contrast import ContrastPair, contrast_pairs, is_answerable
 from searchenv.questions.corpus import QuestionCorpus, question_corpus
 from searchenv.questions.layouts import LAYOUTS, Layout
 from searchenv.questions.link import TitleLookup, link_gold
@@ -10,6 +11,7 @@ from searchenv.questions.summary import QuestionSummary, summarize_questions
 
 __all__ = [
     "LAYOUTS",
+    "ContrastPair",
     "Layout",
     "Overlap",
     "QuestionCorpus",
@@ -17,7 +19,9 @@ __all__ = [
     "Shared",
     "Sharing",
     "TitleLookup",
+    "contrast_pairs",
     "find_overlap",
+    "is_answerable",
     "link_gold",
     "question_corpus",
     "read_questions",

@@ -64,6 +64,7 @@ def question_corpus(
     *,
     base: Iterable[Passage] = (),
     format: str | None = None,
+    answerable_only: bool = False,
 ) -> QuestionCorpus:
     """Returns the passages that stand beside the questions of ``files``, and these questions.
 
@@ -76,7 +77,9 @@ def question_corpus(
     HotpotQA's fullwiki setting) is looked up in the whole corpus with
     :func:`searchenv.questions.link_gold`.
 
-    A question that was in an earlier file, with the same id and text, is left out.
+    A question that was in an earlier file, with the same id and text, is left out. So are the
+    unanswerable twins of MuSiQue-Full and their passages with ``answerable_only``; without, the
+    passages of the other twin, in the same corpus, answer them.
 
     Raises:
         QuestionError: a file is broken, or two different questions have one id.
@@ -84,7 +87,7 @@ def question_corpus(
     pool = _Pool(base)
     questions: dict[str, Question] = {}
     for file in [files] if isinstance(files, str | os.PathLike) else files:
-        for entry in read_entries(file, format=format):
+        for entry in read_entries(file, format=format, answerable_only=answerable_only):
             question = replace(entry.question, gold=tuple(pool.gold_of(entry)))
             known = questions.setdefault(question.id, question)
             if known.text != question.text:

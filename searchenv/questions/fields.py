@@ -76,7 +76,7 @@ def steps_of(record: Record) -> list[dict[str, object]]:
 
     ``title`` is that of the passage which answers the step, where the file says it.
     """
-    if "question_decomposition" in record:
+    if record.get("question_decomposition") is not None:
         titles = {each.get("idx"): each.get("title") for each in _objects(record.get("paragraphs"))}
         return [_step(each, titles) for each in _objects(record["question_decomposition"])]
     numbers = [n for n in range(1, 10) if f"Q{n}" in record and f"A{n}" in record]
@@ -105,7 +105,7 @@ def paragraphs_of(record: Record) -> Iterator[Paragraph]:
     Raises:
         QuestionError: a passage has none of the forms above.
     """
-    if "paragraphs" in record:
+    if record.get("paragraphs") is not None:  # parquet gives every row the columns of all rows
         yield from (_paragraph(each) for each in _objects(record["paragraphs"]))
         return
     context = decoded(record.get("context"))

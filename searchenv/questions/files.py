@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from searchenv.errors import MissingDependencyError, QuestionError
+from searchenv.json_stream import stream_list
 
 __all__ = ["HUGGING_FACE", "read_records"]
 
@@ -28,6 +29,7 @@ HUGGING_FACE = "hf:"
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _PARQUET_MAGIC = b"PAR1"
+_PEEKED_BYTES = 4096
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
@@ -50,10 +52,10 @@ def read_records(source: str) -> Iterator[Place]:
     with path.open("rb") as stream:
         magic = stream.read(4)
     if magic == _PARQUET_MAGIC:
-        yield from _parquet(path)
+        yield from _parquet(path, path)
         return
     ending = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
-    read = {".csv": _csv, ".tsv": _tsv}.get(ending, _json)
+    read = {".csv": _csv, ".tsv": _tsv, ".parquet": _parquet}.get(ending, _json)
     with _opened(path, is_gzip=magic.startswith(_GZIP_MAGIC)) as stream:
         yield from read(stream, path)
 
@@ -68,19 +70,28 @@ def _opened(path: Path, *, is_gzip: bool) -> Iterator[BinaryIO]:
 
 
 def _json(stream: BinaryIO, path: Path) -> Iterator[Place]:
+    start = stream.read(_PEEKED_BYTES).removeprefix(codecs.BOM_UTF8).lstrip()
+    stream.seek(0)
+    return _json_list(stream, path) if start.startswith(b"[") else _json_lines(stream, path)
+
+
+def _json_list(stream: BinaryIO, path: Path) -> Iterator[Place]:
+    try:
+        for position, element in enumerate(stream_list(stream), start=1):
+            yield _checked(path, f"record {position}", element.value)
+    except QuestionError:
+        raise
+    except ValueError as error:
+        raise QuestionError(f"{path}, {error}; expected one list, or one object a line") from error
+
+
+def _json_lines(stream: BinaryIO, path: Path) -> Iterator[Place]:
     # A binary file is split at LF only; questions may hold U+2028 and its like.
-    first = True
     for number, line in enumerate(stream, start=1):
         line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
-        if not line.strip():
-            continue
-        if first and line.lstrip().startswith(b"["):
-            listed = cast(list[object], _load(line + stream.read(), f"{path}"))
-            for position, each in enumerate(listed, start=1):
-                yield _checked(path, f"record {position}", each)
-            return
-        first = False
-        yield _checked(path, f"line {number}", _load(line, f"{path}, line {number}"))
+        if line.strip():
+            where = f"line {number}"
+            yield _checked(path, where, _load(line, f"{path}, {where}"))
 
 
 def _load(content: bytes, where: str) -> object:
@@ -151,12 +162,12 @@ def _cell(text: str) -> object:
     return text
 
 
-def _parquet(path: Path) -> Iterator[Place]:
+def _parquet(source: BinaryIO | Path, path: Path) -> Iterator[Place]:
     from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
 
     try:
-        with ParquetFile(path) as file:
+        with ParquetFile(source) as file:
             rows = (row for batch in file.iter_batches() for row in batch.to_pylist())
             for position, each in enumerate(rows, start=1):
                 yield f"record {position}", each

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from searchenv.errors import QuestionError, did_you_mean
+from searchenv.questions.contrast import UNANSWERABLE
 from searchenv.questions.fields import (
     decoded,
     paragraphs_of,
@@ -194,7 +195,7 @@ def parse_question(record: Record, layout: Layout, position: int) -> Question:
     if not isinstance(identifier, str | int):
         raise QuestionError(f"field {layout.id!r} must be a string or a number, got {identifier!r}")
     # MuSiQue-Full has most questions twice under one id, the second time without some passages.
-    twin = "-unanswerable" if record.get("answerable") is False else ""
+    twin = UNANSWERABLE if record.get("answerable") is False else ""
     own = record.get("metadata")
     return Question(
         id=f"{identifier}{twin}",
@@ -266,6 +267,6 @@ def _gold_titles(record: Record) -> Iterable[str]:
     """Returns the titles of the supporting passages, with repeats."""
     if facts := supporting_facts_of(record):
         return (title for title, _ in facts)
-    if "paragraphs" in record:
+    if record.get("paragraphs") is not None:
         return (each.title for each in paragraphs_of(record) if each.supporting)
     return (str(step["title"]) for step in steps_of(record) if "title" in step)

@@ -7,6 +7,7 @@ it. Two fields of our own stand beside these: ``gold``, a list of ``{"title", "i
 
 import gzip
 import json
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from searchenv.errors import QuestionError
+from searchenv.questions.contrast import is_answerable
 from searchenv.questions.fields import Paragraph, paragraphs_of
 from searchenv.questions.files import read_records
 from searchenv.questions.layouts import (
@@ -27,9 +29,15 @@ from searchenv.types import Question
 
 __all__ = ["Entry", "read_entries", "read_questions", "write_questions"]
 
+_logger = logging.getLogger(__name__)
+
 
 def read_questions(
-    source: str | os.PathLike[str], *, format: str | None = None, split: str | None = None
+    source: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    split: str | None = None,
+    answerable_only: bool = False,
 ) -> tuple[Question, ...]:
     """Returns the questions of a file, in its order.
 
@@ -41,6 +49,8 @@ def read_questions(
             ``hf:NAME:SPLIT`` or ``hf:NAME:CONFIG:SPLIT``, which the package ``datasets`` loads.
         format: a layout's name; by default the first of ``LAYOUTS`` that fits the first record.
         split: stored as ``metadata["split"]`` of every question.
+        answerable_only: leaves out the unanswerable twins of MuSiQue-Full; by default they are
+            kept, with a warning in the log that counts them.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -48,7 +58,8 @@ def read_questions(
             have the same id (the message names file and line), or ``format`` is unknown.
         MissingDependencyError: ``hf:`` without the package ``datasets``.
     """
-    questions = tuple(entry.question for entry in read_entries(source, format=format))
+    entries = read_entries(source, format=format, answerable_only=answerable_only)
+    questions = tuple(entry.question for entry in entries)
     if split is None:
         return questions
     return tuple(replace(each, metadata={**each.metadata, "split": split}) for each in questions)
@@ -62,8 +73,11 @@ class Entry(NamedTuple):
     layout: Layout
 
 
-def read_entries(source: str | os.PathLike[str], *, format: str | None = None) -> Iterator[Entry]:
+def read_entries(
+    source: str | os.PathLike[str], *, format: str | None = None, answerable_only: bool = False
+) -> Iterator[Entry]:
     """Yields the questions of a file with their passages; see :func:`read_questions`."""
+    unanswerable = 0
     layout = None if format is None else get_layout(format)
     seen: dict[str, str] = {}
     for where, record in read_records(os.fspath(source)):
@@ -80,9 +94,20 @@ def read_entries(source: str | os.PathLike[str], *, format: str | None = None) -
                 "ids must be unique in a file"
             )
         seen[question.id] = where
-        yield Entry(question, paragraphs, layout)
-    if not seen:
-        raise QuestionError(f"{source} holds no questions")
+        answerable = is_answerable(question)
+        unanswerable += not answerable
+        if answerable or not answerable_only:
+            yield Entry(question, paragraphs, layout)
+    if len(seen) == (unanswerable if answerable_only else 0):
+        raise QuestionError(f"{source} holds no {'answerable ' if seen else ''}questions")
+    if unanswerable and not answerable_only:
+        _logger.warning(
+            "%s: %d of %d questions are unanswerable from their own passages, yet carry the answer "
+            "of their twins. answerable_only=True (--answerable-only) leaves them out",
+            source,
+            unanswerable,
+            len(seen),
+        )
 
 
 def write_questions(path: str | os.PathLike[str], questions: Iterable[Question]) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from textwrap import shorten
 
+from searchenv.questions.contrast import is_answerable
 from searchenv.questions.reader import read_entries
 from searchenv.types import Question
 
@@ -18,6 +19,8 @@ class QuestionSummary:
     layout: str
     """The name of its layout, one of ``LAYOUTS``."""
     num_questions: int
+    num_unanswerable: int
+    """Of them, those that MuSiQue-Full marks so."""
     num_aliases: int
     """Accepted answers beside the canonical ones."""
     num_with_gold: int
@@ -32,9 +35,12 @@ class QuestionSummary:
 
     def text(self) -> str:
         """Returns the summary for people, one fact a line."""
+        unanswerable = (
+            f", {self.num_unanswerable:,} of them unanswerable" if self.num_unanswerable else ""
+        )
         counts = [
             ("layout", self.layout),
-            ("questions", f"{self.num_questions:,}"),
+            ("questions", f"{self.num_questions:,}{unanswerable}"),
             ("aliases", f"{self.num_aliases:,}"),
             ("with gold", f"{self.num_with_gold:,}"),
             ("passages", f"{self.num_paragraphs:,}"),
@@ -60,6 +66,7 @@ def summarize_questions(
     return QuestionSummary(
         layout=entries[0].layout.name,
         num_questions=len(questions),
+        num_unanswerable=sum(not is_answerable(question) for question in questions),
         num_aliases=sum(len(question.answers) - 1 for question in questions),
         num_with_gold=sum(bool(question.gold) for question in questions),
         num_paragraphs=sum(len(entry.paragraphs) for entry in entries),

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from searchenv import json_stream
 from searchenv.errors import CorpusError
-from searchenv.indexing import files
 from searchenv.indexing.files import Record, read_records
 
 OBJECTS = [{"id": "1", "text": "a\u2028b\x85c"}, {"id": "2", "text": 'q"{[\\'}]
@@ -31,7 +31,7 @@ def test_json_lines_are_cut_at_lf_only(tmp_path: Path, ending: str, bom: bytes) 
 def test_json_list_is_read_in_windows(
     tmp_path: Path, ending: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_CHUNK_BYTES", chunk)
+    monkeypatch.setattr(json_stream, "_CHUNK_BYTES", chunk)
     data = b"\xef\xbb\xbf \n" + json.dumps(OBJECTS, indent=1, ensure_ascii=False).encode()
     records = list(read_records(write(tmp_path / f"corpus.{ending}", data)))
     assert [record.fields for record in records] == OBJECTS
@@ -45,24 +45,36 @@ def test_json_list_empty(tmp_path: Path) -> None:
 
 def test_json_list_that_breaks_off_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path / "a.json", b'[\n{"id": "1"},\n{"id": ')
-    with pytest.raises(CorpusError, match=r"a.json, line 3: the JSON list is broken here"):
+    with pytest.raises(CorpusError, match=r"a.json, line 3: the JSON is broken here"):
         list(read_records(path))
 
 
 def test_json_list_broken_in_the_middle_is_found_with_little_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_CHUNK_BYTES", 100)
-    monkeypatch.setattr(files, "_MAX_ELEMENT_CHARS", 1000)
+    monkeypatch.setattr(json_stream, "_CHUNK_BYTES", 100)
+    monkeypatch.setattr(json_stream, "_MAX_ELEMENT_CHARS", 1000)
     path = write(tmp_path / "a.json", b'[{"id": "1"}, {"id": nonsense}' + b" " * 1_000_000)
-    with pytest.raises(CorpusError, match="line 1: the JSON list is broken here"):
+    with pytest.raises(CorpusError, match="line 1: the JSON is broken here"):
         list(read_records(path))
 
 
 def test_json_list_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path / "a.json", b'[{"id": "\xff"}]')
-    with pytest.raises(CorpusError, match=r"a.json is not UTF-8"):
+    with pytest.raises(CorpusError, match=r"a.json, line 1: not UTF-8"):
         list(read_records(path))
+
+
+def test_json_object_of_titles(tmp_path: Path) -> None:
+    data = b'{"Faust": ["A play. ", " By Goethe."],\n"text \\"x\\"": [],\n"Bad": "text"}'
+    for name in ("a.json", "a.json.gz"):
+        assert list(read_records(write(tmp_path / name, data))) == [
+            Record(1, {"title": "Faust", "text": "A play. By Goethe."}),
+            Record(2, {"title": 'text "x"', "text": ""}),
+            Record(3, {}, "expected the sentences of 'Bad', got 'text'"),
+        ]
+    lines = write(tmp_path / "lines.json", b'{"text": ["A play."], "title": "Faust"}\n')
+    assert list(read_records(lines)) == [Record(1, {"text": ["A play."], "title": "Faust"})]
 
 
 def test_json_problems_are_records(tmp_path: Path) -> None:
