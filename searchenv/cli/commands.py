@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from searchenv import __version__
-from searchenv.cli import bench, export, index, judge, play, questions, rescore, serve, view
+from searchenv.cli import bench, export, index, judge, play, questions, rescore, serve, train, view
 from searchenv.errors import SearchEnvError
 
 __all__ = ["main"]
@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"searchenv {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (play, index, questions, serve, bench, export, judge, rescore, view):
+    for group in (play, index, questions, serve, bench, export, judge, rescore, train, view):
         group.add_commands(commands)
     return parser
 

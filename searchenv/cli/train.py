@@ -1,0 +1,14 @@
+"""``searchenv train``: language models that learn to search."""
+
+from searchenv.cli import train_tiny
+from searchenv.cli.options import Commands
+
+__all__ = ["add_commands"]
+
+
+def add_commands(commands: Commands) -> None:
+    """Adds ``searchenv train`` and what can be trained."""
+    train = commands.add_parser("train", help="train language models")
+    names = train.add_subparsers(required=True, metavar="WHAT")
+    train_tiny.add_tiny(names)
+    train_tiny.add_world(names)

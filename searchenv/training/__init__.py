@@ -1,0 +1,1 @@
+"""Training: tiny models, supervised fine-tuning, a driver in one process, experiments."""
