@@ -4,7 +4,7 @@ import io
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from searchenv import json_stream
@@ -21,6 +21,7 @@ def elements(content: bytes) -> list[Element]:
     return list(stream_list(io.BytesIO(content)))
 
 
+@settings(deadline=None)
 @given(
     values=st.lists(JSON, max_size=5),
     chunk=st.integers(1, 9),
@@ -37,6 +38,7 @@ def test_list_is_what_json_reads(
         assert [each.value for each in elements(data)] == json.loads(data)
 
 
+@settings(deadline=None)
 @given(members=st.dictionaries(st.text(), JSON, max_size=4), chunk=st.integers(1, 9))
 def test_object_is_what_json_reads(members: dict[str, object], chunk: int) -> None:
     data = json.dumps(members).encode()
@@ -47,6 +49,7 @@ def test_object_is_what_json_reads(members: dict[str, object], chunk: int) -> No
     assert len(found) == len(members)
 
 
+@settings(deadline=None)
 @given(content=st.binary(max_size=40) | st.text('[]{},:"0n.e ', max_size=20).map(str.encode))
 def test_what_json_refuses_is_refused(content: bytes) -> None:
     try:

@@ -1,31 +1,40 @@
-"""Scores answers again that were stored, without a model: of runs, and of R1-Searcher's outputs.
+"""Scores answers again that were stored, without a model: of runs, and of others' output files.
 
-The outputs are those of Song et al. 2025 (R1-Searcher, arXiv 2503.05592v2), RUCAIBox/R1-Searcher at
-631167cbb3c2464f805730e3e364a690f5b136d4, scored as ``evaluation/metric_calc_rule.py`` does. The
+R1-Searcher's outputs (Song et al. 2025, arXiv 2503.05592v2, RUCAIBox/R1-Searcher at
+631167cbb3c2464f805730e3e364a690f5b136d4) are scored as ``evaluation/metric_calc_rule.py`` does. The
 differences:
 
 1. A field that is missing or of another type is an error that names the line.
 2. Intervals are added, and the searches, stops and verdicts that the script does not report.
 """
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from searchenv.errors import RunError
+from searchenv.evaluation.outputs import (
+    Output,
+    read_flashrag,
+    read_r1_searcher,
+    read_search_r1,
+)
 from searchenv.evaluation.records import Record
 from searchenv.evaluation.report import Mean, QuestionResult
 from searchenv.metrics import get_scorer
-from searchenv.questions.files import read_records
 
-__all__ = ["R1_ROWS", "Rescored", "rescore_r1_searcher", "rescore_records"]
+__all__ = [
+    "R1_ROWS",
+    "Rescored",
+    "rescore_flashrag",
+    "rescore_r1_searcher",
+    "rescore_records",
+    "rescore_search_r1",
+]
 
 R1_ROWS = 2000
 """R1-Searcher's script scores so many rows from the beginning of a file."""
-_SCORERS = ("em_r1", "cover_em_r1", "f1_r1")
-# The prompt and passages may name the tags; only a query that was answered has them side by side.
-_SEARCH = re.compile(r"<\|end_of_query\|>\s*<\|begin_of_documents\|>\n")
+_R1_SCORERS = ("em_r1", "cover_em_r1", "f1_r1")
+_SCORERS = ("em", "sub_em", "f1_hotpot")
 _VERDICTS = {"true": 1.0, "false": 0.0}
 
 
@@ -38,9 +47,9 @@ class Rescored:
     left_out: int
     """The rows behind them, which were not."""
     means: Mapping[str, Mean]
-    """In [0, 1]: ``em_r1``, ``cover_em_r1``, ``f1_r1``, and ``verdict`` where rows have one."""
+    """In [0, 1], by scorer, and ``verdict`` where rows have one."""
     searches: Mean | None
-    """Searches a row, over the rows that hold ``gen_text_store``; None where none does."""
+    """Searches a row, over the rows that tell them; None where none does."""
     stops: Mapping[str, int]
     """How many rows ended for each reason."""
     unparsable: int
@@ -90,68 +99,52 @@ def rescore_r1_searcher(
         QuestionError: the file cannot be read to its end, or holds something other than objects.
         RunError: it has no rows, or a row lacks a field; the message names the line.
     """
-    rows = [
-        _Row.of(record, verdict, f"{source}, {where}") for where, record in read_records(source)
-    ]
-    if not rows:
-        raise RunError(f"{source} has no rows: expected one output a line")
+    rows = read_r1_searcher(source, verdict)
     scored = rows[:limit]
-    means = {
-        name: Mean.of(get_scorer(name)(row.prediction, row.answers) for row in scored)
-        for name in _SCORERS
-    }
-    verdicts = [row.verdict for row in scored if row.verdict is not None]
+    return _rescored(scored, _R1_SCORERS, left_out=len(rows) - len(scored))
+
+
+def rescore_flashrag(source: str) -> Rescored:
+    """Returns what FlashRAG's ``intermediate_data.json`` comes to; ``pred`` is scored as it is.
+
+    ``em``, ``sub_em`` and ``f1_hotpot`` are what FlashRAG calls ``em``, ``acc`` and ``f1``.
+
+    Raises:
+        FileNotFoundError, QuestionError, RunError: as :func:`rescore_r1_searcher`.
+    """
+    return _rescored(read_flashrag(source), _SCORERS)
+
+
+def rescore_search_r1(source: str) -> Rescored:
+    """Returns what a dump of generations by verl comes to, with transcripts in Search-R1's tags.
+
+    See :func:`searchenv.evaluation.outputs.read_search_r1` for what the answer is; a row without
+    one scores 0.
+
+    Raises:
+        FileNotFoundError, QuestionError, RunError: as :func:`rescore_r1_searcher`.
+    """
+    return _rescored(read_search_r1(source), _SCORERS)
+
+
+def _rescored(rows: Sequence[Output], scorers: Sequence[str], left_out: int = 0) -> Rescored:
+    means = {name: Mean.of(_score(name, row) for row in rows) for name in scorers}
+    verdicts = [row.verdict for row in rows if row.verdict is not None]
     if verdicts:
         means["verdict"] = Mean.of(_VERDICTS.get(each, 0.0) for each in verdicts)
-    searches = [row.searches for row in scored if row.searches is not None]
+    searches = [row.searches for row in rows if row.searches is not None]
     return Rescored(
-        n=len(scored),
-        left_out=len(rows) - len(scored),
+        n=len(rows),
+        left_out=left_out,
         means=means,
         searches=Mean.of(searches) if searches else None,
-        stops=Counter(row.stop for row in scored),
+        stops=Counter(row.stop for row in rows),
         unparsable=sum(each not in _VERDICTS for each in verdicts),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    prediction: str
-    answers: Sequence[str]
-    stop: str
-    searches: int | None
-    verdict: str | None
-
-    @classmethod
-    def of(cls, record: Mapping[str, object], verdict: str, where: str) -> "_Row":
-        _text(record, "question", where)
-        said, store = record.get(verdict), record.get("gen_text_store")
-        if store is not None:
-            store = len(_SEARCH.findall(_text(record, "gen_text_store", where)))
-        return cls(
-            prediction=_text(record, "pred_ans", where),
-            answers=_answers(record, where),
-            stop=_text(record, "stop_reason_final", where),
-            searches=store,
-            verdict=None if said is None else str(said).strip().rstrip(".").lower(),
-        )
-
-
-def _text(record: Mapping[str, object], field: str, where: str) -> str:
-    value = record.get(field)
-    if not isinstance(value, str):
-        got = f"{value!r:.60}" if field in record else f"only {', '.join(record) or 'no fields'}"
-        raise RunError(f"{where}: expected a text in {field!r}, got {got}")
-    return value
-
-
-def _answers(record: Mapping[str, object], where: str) -> Sequence[str]:
-    value = record.get("answer")
-    if not isinstance(value, list):
-        return (_text(record, "answer", where),)
-    if not value or not all(isinstance(each, str) for each in value):
-        raise RunError(f"{where}: expected gold answers as texts in 'answer', got {value!r:.60}")
-    return value
+def _score(name: str, row: Output) -> float:
+    return 0.0 if row.prediction is None else get_scorer(name)(row.prediction, row.answers)
 
 
 def _line(name: str, mean: Mean, factor: int, decimals: int) -> str:
