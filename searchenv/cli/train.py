@@ -1,6 +1,6 @@
 """``searchenv train``: language models that learn to search."""
 
-from searchenv.cli import train_tiny
+from searchenv.cli import train_model, train_tiny
 from searchenv.cli.options import Commands
 
 __all__ = ["add_commands"]
@@ -12,3 +12,6 @@ def add_commands(commands: Commands) -> None:
     names = train.add_subparsers(required=True, metavar="WHAT")
     train_tiny.add_tiny(names)
     train_tiny.add_world(names)
+    train_model.add_grpo(names)
+    train_model.add_sft(names)
+    train_model.add_rejection(names)

@@ -26,8 +26,8 @@ from searchenv.training.items import Kind, TrainItem
 from searchenv.training.losses import PolicyLoss
 from searchenv.training.models import load_model, save_model
 from searchenv.training.optimizer import Updater
-from searchenv.training.rollout import Clock, Rollout, describe_records, roll_out
-from searchenv.types import Question, Tool
+from searchenv.training.rollout import Clock, Rollout, describe_records, describe_tools, roll_out
+from searchenv.types import Question
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -177,7 +177,7 @@ class _Training:
             self._setup,
             name="training",
             policy=self._policy(self._settings.temperature).describe(),
-            retriever={name: _fingerprint(tool) for name, tool in self._setup.tools.items()},
+            retriever=describe_tools(self._setup.tools),
         )
         return {**described, "settings": asdict(self._settings)}
 
@@ -253,12 +253,6 @@ def policy_items(
         for group, values in zip(rollout.groups, found, strict=True)
         for record, advantage in zip(group, values, strict=True)
     ]
-
-
-def _fingerprint(tool: Tool) -> str:
-    retriever = getattr(tool, "retriever", None)
-    hits = getattr(tool, "k", "")
-    return f"{getattr(retriever, 'fingerprint', type(tool).__name__)} {hits}".strip()
 
 
 def _live(rollout: Rollout) -> float:

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import fmean
@@ -14,7 +14,7 @@ from searchenv.policies.base import Policy
 from searchenv.policies.generation import sample_seed
 from searchenv.types import Question, Tool, ToolCall, ToolResult
 
-__all__ = ["Clock", "Rollout", "describe_records", "is_valid", "roll_out"]
+__all__ = ["Clock", "Rollout", "describe_records", "describe_tools", "is_valid", "roll_out"]
 
 
 class Clock:
@@ -100,6 +100,18 @@ def describe_records(records: Sequence[Record]) -> dict[str, float]:
     found["searches"] = fmean(r.result.num_calls for r in records)
     found["valid_rate"] = fmean(is_valid(r) for r in records)
     return found
+
+
+def describe_tools(tools: Mapping[str, Tool]) -> dict[str, object]:
+    """Returns what headers say of tools: the retriever's fingerprint, hits of a search."""
+    return {
+        name: {
+            "fingerprint": getattr(getattr(tool, "retriever", tool), "fingerprint", ""),
+            "tool": type(tool).__name__,
+            "k": getattr(tool, "k", None),
+        }
+        for name, tool in tools.items()
+    }
 
 
 def is_valid(record: Record) -> bool:

@@ -62,6 +62,44 @@ def test_train_tiny_seed_is_written_down(model: Path, tmp_path: Path) -> None:
     assert other == {**settings, "seed": 9}
 
 
+def test_train_grpo_then_bench(world: Path, model: Path, tmp_path: Path) -> None:
+    config = tmp_path / "grpo.toml"
+    config.write_text("steps = 2\nquestions = 2\nsamples = 2\nmax_tokens = 8\n[loss]\nkl = 0.1\n")
+    data = ["--questions", str(world / "questions.jsonl"), "--index", str(world / "index")]
+    command = ["train", "grpo", "--model", str(model), "--config", str(config), *data]
+    command += ["--reward", "em+format", "--exam-split", "dev", "--exam-limit", "3"]
+    assert cli.main([*command, "--out", str(tmp_path / "run")]) == 0
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    kinds = [json.loads(line)["kind"] for line in lines]
+    assert kinds == ["exam", "train", "train", "exam"]
+    bench = ["bench", "run", *data, "--split", "test", "--limit", "2", "--policy", "model"]
+    bench += ["--model", str(tmp_path / "run" / "model"), "--max-tokens", "8"]
+    assert cli.main([*bench, "--out", str(tmp_path / "bench")]) == 0
+
+
+def test_train_sft_of_a_run(
+    world: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--questions", str(world / "questions.jsonl"), "--index", str(world / "index")]
+    bench = ["bench", "run", *data, "--split", "train", "--limit", "3", "--policy", "oracle"]
+    assert cli.main([*bench, "--out", str(tmp_path / "run")]) == 0
+    command = ["train", "sft", str(tmp_path / "run"), "--model", str(model)]
+    assert cli.main([*command, "--out", str(tmp_path / "sft")]) == 0
+    assert "3 episodes, loss" in capsys.readouterr().out
+    assert (tmp_path / "sft" / "config.json").is_file()
+
+
+def test_train_rejection_needs_a_right_episode(
+    world: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "rejection.toml"
+    config.write_text("questions = 1\nsamples = 1\nmax_tokens = 1\n")
+    data = ["--questions", str(world / "questions.jsonl"), "--index", str(world / "index")]
+    command = ["train", "rejection", "--model", str(model), "--config", str(config), *data]
+    assert cli.main([*command, "--out", str(tmp_path / "out")]) == 2
+    assert "expected at least one episode to fine-tune on" in capsys.readouterr().err
+
+
 def test_train_refuses_a_folder_that_holds_something(
     world: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
