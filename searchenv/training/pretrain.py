@@ -61,7 +61,7 @@ class Phase:
 
 
 def _phases() -> tuple[Phase, ...]:
-    covered = Habits(search=0.5, right=0.5)
+    covered = Habits(search=0.4, right=0.3)
     return (Phase(), Phase(150, 48, 1e-3, Mix(0.05, 0.35, covered)))
 
 

@@ -1,0 +1,41 @@
+"""``searchenv train arms``: an experiment that is written down before it runs."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from searchenv.cli.options import Commands
+
+__all__ = ["add_arms"]
+
+
+def add_arms(names: Commands) -> None:
+    """Adds ``searchenv train arms``."""
+    parser = names.add_parser("arms", help="run the arms and seeds of an experiment's file")
+    add = parser.add_argument
+    add("experiment", type=Path, metavar="FILE", help="TOML: base, worlds, arms, seeds")
+    add("--work", type=Path, required=True, metavar="DIR", help="for models and metrics")
+    add("--rows", type=Path, required=True, metavar="DIR", help="one file a finished run")
+    add("--only", nargs="+", default=[], metavar="ARM", help="only these arms")
+    add("--table", action="store_true", help="run nothing, show what is there")
+    parser.set_defaults(run=_arms)
+
+
+def _arms(arguments: argparse.Namespace) -> int:
+    from searchenv.training.arms import Experiment, read_rows, run_experiment, table_of
+    from searchenv.training.settings import read_settings
+
+    experiment = read_settings(Experiment, arguments.experiment)
+    if arguments.table:
+        rows = read_rows(experiment, arguments.rows)
+    else:
+        rows = run_experiment(
+            experiment,
+            arguments.work,
+            arguments.rows,
+            only=arguments.only,
+            progress=sys.stderr.isatty(),
+        )
+    for decoding in ("sampled", "greedy"):
+        print(f"{decoding}:\n\n{table_of(rows, decoding)}\n")
+    return 0

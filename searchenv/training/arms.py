@@ -1,0 +1,312 @@
+"""Experiments that are written down before they run: arms times seeds, one row a finished run.
+
+A file names the base model, the worlds, the arms and the seeds. Each (arm, seed) is trained and
+examined by itself; its row is a file of its own, so that an experiment can go on another day, and
+so that what was found can be committed run by run.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from searchenv.errors import RunError, did_you_mean
+from searchenv.evaluation import Mean, Record, Setup, circumstances
+from searchenv.evaluation.folder import write_json
+from searchenv.policies.generation import Sampling
+from searchenv.policies.local import TransformersGenerator
+from searchenv.policies.models import ModelPolicy
+from searchenv.protocols import get_protocol
+from searchenv.retrieval import MemoryRetriever, RetrieverTool
+from searchenv.training.grpo import Examination, GrpoSettings, train_grpo
+from searchenv.training.pretrain import Pretraining, pretrain
+from searchenv.training.rewards import reward_of
+from searchenv.training.rollout import Clock, is_valid, roll_out
+from searchenv.training.sft import RejectionSettings, train_rejection
+from searchenv.types import Limits
+from searchenv.worlds import FactWorld
+
+__all__ = ["Arm", "Exam", "Experiment", "Stage", "read_rows", "run_experiment", "table_of"]
+
+logger = logging.getLogger(__name__)
+
+MEASURES = ("em", "search_rate", "searches", "valid_rate")
+_DRAWS = 2_000
+_MAX_TOKENS = 24  # of a turn in an examination
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One training, from the model that the stage before it left.
+
+    Raises:
+        ValueError: ``kind`` is neither ``grpo`` nor ``rejection``, or the reward is unknown.
+    """
+
+    kind: str
+    """``grpo`` or ``rejection``."""
+    reward: str = "em"
+    """Of GRPO; see :func:`searchenv.training.rewards.reward_of`."""
+    grpo: GrpoSettings = field(default_factory=GrpoSettings)
+    rejection: RejectionSettings = field(default_factory=RejectionSettings)
+
+    def __post_init__(self) -> None:
+        """Checks the names."""
+        if self.kind not in ("grpo", "rejection"):
+            raise ValueError(f"kind must be grpo or rejection, got {self.kind!r}")
+        reward_of(self.reward)
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One way to train; without stages it is the base model."""
+
+    name: str
+    stages: tuple[Stage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """What every model is examined on: held-out questions of worlds that nothing was trained on."""
+
+    worlds: tuple[int, ...] = (30_001, 30_002)
+    """Their seeds."""
+    questions: int = 256
+    """Of each world, at most."""
+    split: str = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """All that is decided before the first run.
+
+    Raises:
+        ValueError: there are no arms or no seeds, or two arms have the same name.
+    """
+
+    name: str
+    arms: tuple[Arm, ...]
+    seeds: tuple[int, ...] = (0, 1, 2)
+    base: Pretraining = field(default_factory=Pretraining)
+    """The model that every arm starts from; one for all seeds."""
+    first_world: int = 20_001
+    """The seed of the world that seed 0 is trained in; seed n has the n-th after it."""
+    exam: Exam = field(default_factory=Exam)
+    hits: int = 3
+    max_turns: int = 5
+
+    def __post_init__(self) -> None:
+        """Checks arms and seeds."""
+        names = [arm.name for arm in self.arms]
+        if not names or not self.seeds:
+            raise ValueError("expected at least one arm and one seed")
+        if len({*names}) < len(names) or len({*self.seeds}) < len(self.seeds):
+            raise ValueError(f"arms and seeds must differ, got {names} and {self.seeds}")
+
+    @property
+    def digest(self) -> str:
+        """Of all settings but the lists of arms and seeds, which may grow."""
+        fields = {k: v for k, v in asdict(self).items() if k not in ("arms", "seeds")}
+        return sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def run_experiment(
+    experiment: Experiment,
+    work: str | os.PathLike[str],
+    rows: str | os.PathLike[str],
+    *,
+    only: Sequence[str] = (),
+    progress: bool = False,
+) -> list[dict[str, Any]]:
+    """Runs what has no row yet, seed by seed, and returns all rows.
+
+    Args:
+        experiment: as it was written down.
+        work: for models and metrics, which interrupted runs go on from.
+        rows: folder of the rows, ``ARM-SEED.json``.
+        only: names of arms, so that several processes can share the work once the base is there;
+            none: all of them.
+        progress: shows bars on stderr.
+
+    Raises:
+        RunError: a row is of other settings.
+        ValueError: there is no arm of such a name.
+    """
+    names = [arm.name for arm in experiment.arms]
+    if unknown := [name for name in only if name not in names]:
+        raise ValueError(f"no arm is named {unknown[0]!r}. {did_you_mean(unknown[0], names)}")
+    read_rows(experiment, rows)
+    base = Path(work) / "base"
+    if not (base / "config.json").is_file():
+        pretrain(experiment.base, base, progress=progress)
+    for seed in experiment.seeds:
+        for arm in experiment.arms:
+            path = Path(rows) / f"{arm.name}-{seed}.json"
+            if not path.exists() and (not only or arm.name in only):
+                logger.info("%s, seed %d", arm.name, seed)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                row = _run(experiment, arm, seed, base, Path(work), progress=progress)
+                write_json(path, row)
+    return read_rows(experiment, rows)
+
+
+def read_rows(experiment: Experiment, rows: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Returns the rows that are there, in the order of arms, then seeds.
+
+    Raises:
+        RunError: a row is of other settings than the experiment's.
+    """
+    found = []
+    for arm in experiment.arms:
+        for seed in experiment.seeds:
+            path = Path(rows) / f"{arm.name}-{seed}.json"
+            if not path.exists():
+                continue
+            row: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            if (row["experiment"], row["stages"]) != (experiment.digest, _plain(arm)):
+                raise RunError(
+                    f"{path} was run with other settings: keep it under another name, or take the "
+                    "settings back"
+                )
+            found.append(row)
+    return found
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], decoding: str = "sampled") -> str:
+    """Returns a Markdown table: means over seeds and questions with 95 % intervals.
+
+    The interval is a bootstrap over both: seeds are drawn, then questions, 2,000 times.
+
+    Args:
+        rows: of an experiment; arms may have different numbers of seeds.
+        decoding: ``sampled`` or ``greedy``.
+    """
+    arms: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        arms.setdefault(row["arm"], []).append(row[decoding])
+    lines = [f"| arm | seeds | {' | '.join(MEASURES)} |", "| --- " * (len(MEASURES) + 2) + "|"]
+    for name, found in arms.items():
+        means = [interval([row[measure] for row in found]) for measure in MEASURES]
+        cells = [f"{m.mean:.3f} [{m.low:.3f}, {m.high:.3f}]" for m in means]
+        lines.append(f"| {name} | {len(found)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def interval(values: Sequence[Sequence[float]]) -> Mean:
+    """Returns the mean of (seeds, questions) with a 95 % bootstrap interval over both."""
+    array = np.asarray(values, dtype=np.float64)
+    seeds, questions = array.shape
+    rng = np.random.default_rng(0)
+    means = [
+        array[rng.integers(seeds, size=seeds)][:, rng.integers(questions, size=questions)].mean()
+        for _ in range(_DRAWS)
+    ]
+    low, high = np.percentile(means, (2.5, 97.5))
+    return Mean(float(array.mean()), float(low), float(high), questions)
+
+
+def _run(
+    experiment: Experiment, arm: Arm, seed: int, base: Path, work: Path, *, progress: bool
+) -> dict[str, Any]:
+    world = FactWorld(replace(experiment.base.world, seed=experiment.first_world + seed))
+    model, clock = base, Clock()
+    folders = [work / f"{arm.name}-{seed}-{number}" for number in range(len(arm.stages))]
+    for stage, folder in zip(arm.stages, folders, strict=True):
+        with clock.time("training"):
+            model = _train(experiment, stage, seed, world, model, folder, progress=progress)
+    return {
+        "experiment": experiment.digest,
+        "arm": arm.name,
+        "seed": seed,
+        "stages": _plain(arm),
+        "sampled": _examine(experiment, model, 1.0, seed),
+        "greedy": _examine(experiment, model, 0.0, seed),
+        "curves": [_curve(folder / "metrics.jsonl") for folder in folders],
+        "seconds": round(clock.seconds["training"], 1),
+        **circumstances(["torch", "transformers"]),
+    }
+
+
+def _train(
+    experiment: Experiment,
+    stage: Stage,
+    seed: int,
+    world: FactWorld,
+    model: Path,
+    folder: Path,
+    *,
+    progress: bool,
+) -> Path:
+    questions = world.split("train")
+    setup = replace(_setup(experiment, world), reward=reward_of(stage.reward))
+    if stage.kind == "rejection":
+        settings = stage.rejection
+        settings = replace(settings, seed=seed, sft=replace(settings.sft, seed=seed))
+        train_rejection(model, questions, setup, settings, folder, progress=progress)
+        return folder / "model"
+    exam = FactWorld(replace(world.config, seed=experiment.exam.worlds[0]))
+    examination = Examination(exam.split("dev", 256), _setup(experiment, exam))
+    return train_grpo(
+        model,
+        questions,
+        setup,
+        replace(stage.grpo, seed=seed),
+        folder,
+        examination=examination,
+        progress=progress,
+    )
+
+
+def _examine(
+    experiment: Experiment, model: Path, temperature: float, seed: int
+) -> dict[str, list[float]]:
+    """Returns each measure of each question, world by world."""
+    sampling = Sampling(_MAX_TOKENS, temperature)
+    policy = ModelPolicy(TransformersGenerator(model, sampling=sampling, batch_size=256))
+    found: dict[str, list[float]] = {name: [] for name in MEASURES}
+    for number in experiment.exam.worlds:
+        world = FactWorld(replace(experiment.base.world, seed=number))
+        questions = world.split(experiment.exam.split, experiment.exam.questions)
+        setup = _setup(experiment, world)
+        rollout = roll_out(policy, questions, setup, seed=seed, clock=Clock())
+        for record in rollout.records:
+            for name, value in _measures(record).items():
+                found[name].append(value)
+    return found
+
+
+def _measures(record: Record) -> dict[str, float]:
+    calls = record.result.num_calls
+    values = (record.scores["em"], float(calls > 0), float(calls), float(is_valid(record)))
+    return dict(zip(MEASURES, values, strict=True))
+
+
+def _setup(experiment: Experiment, world: FactWorld) -> Setup:
+    retriever = MemoryRetriever(world.passages)
+    return Setup(
+        tools={"search": RetrieverTool(retriever, experiment.hits)},
+        protocol=get_protocol(experiment.base.protocol),
+        limits=Limits(max_turns=experiment.max_turns),
+        scorers=("em", "f1_squad"),
+    )
+
+
+def _curve(path: Path) -> list[dict[str, float]]:
+    """Returns the examinations of a training; [] where there were none."""
+    if not path.exists():
+        return []
+    rows = [json.loads(line) for line in path.read_text(encoding="ascii").splitlines()]
+    names = ("step", *MEASURES)
+    return [{name: row[name] for name in names} for row in rows if row["kind"] == "exam"]
+
+
+def _plain(arm: Arm) -> list[Any]:
+    """Returns the settings of an arm as they are read back from JSON."""
+    plain: list[Any] = json.loads(json.dumps(asdict(arm)["stages"]))
+    return plain

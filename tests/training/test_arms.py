@@ -1,0 +1,156 @@
+"""Experiments: rows of finished runs, what a file may say, tables."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from searchenv import cli
+from searchenv.errors import RunError
+from searchenv.training.arms import (
+    Experiment,
+    interval,
+    read_rows,
+    run_experiment,
+    table_of,
+)
+from searchenv.training.settings import read_settings
+
+FILE = """\
+name = "small"
+seeds = [0, 1]
+max_turns = 3
+[base]
+world = { entities = 12, relations = 3 }
+model = { width = 16, layers = 1, heads = 2, inner = 16 }
+phases = [{ updates = 120, batch_size = 16, learning_rate = 0.02, mix = { copies = 0, readings = 0, \
+habits = { search = 0.0 } } }]
+[exam]
+worlds = [5, 6]
+questions = 4
+[[arms]]
+name = "base"
+[[arms]]
+name = "grpo"
+[[arms.stages]]
+kind = "grpo"
+reward = "format"
+grpo = { steps = 1, questions = 2, samples = 2, loss = { clip = 0.1 } }
+[[arms.stages]]
+kind = "grpo"
+grpo = { steps = 1, questions = 2, samples = 2 }
+[[arms]]
+name = "rejection"
+[[arms.stages]]
+kind = "rejection"
+rejection = { questions = 24, samples = 8, sft = { epochs = 1 } }
+"""
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    path = tmp_path_factory.mktemp("experiments") / "small.toml"
+    path.write_text(FILE)
+    return read_settings(Experiment, path)
+
+
+@pytest.fixture(scope="module")
+def folder(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("experiment")
+    run_experiment(experiment, folder / "work", folder / "rows")
+    return folder
+
+
+def test_every_arm_and_seed_has_a_row(experiment: Experiment, folder: Path) -> None:
+    rows = read_rows(experiment, folder / "rows")
+    assert [(row["arm"], row["seed"]) for row in rows] == [
+        *(("base", 0), ("base", 1), ("grpo", 0), ("grpo", 1)),
+        *(("rejection", 0), ("rejection", 1)),
+    ]
+    row = rows[2]
+    assert [len(row[d]["em"]) for d in ("sampled", "greedy")] == [8, 8]
+    assert [[exam["step"] for exam in curve] for curve in row["curves"]] == [[0, 1], [0, 1]]
+    assert row["stages"][0]["grpo"]["loss"] == {"clip": 0.1, "kl": 0.0}
+    assert row["commit"] is not None
+    assert rows[0]["greedy"] == rows[1]["greedy"]  # the base is one model
+
+
+def test_stages_follow_each_other(folder: Path) -> None:
+    headers = [
+        json.loads((folder / "work" / f"grpo-0-{stage}" / "training.json").read_text())
+        for stage in (0, 1)
+    ]
+    models = [header["policy"]["model"]["sha256"] for header in headers]
+    assert models[0] != models[1]
+    assert [header["seed"] for header in headers] == [0, 0]
+
+
+def test_finished_rows_are_not_run_again(experiment: Experiment, folder: Path) -> None:
+    path = folder / "rows" / "rejection-1.json"
+    before = path.read_bytes()
+    path.unlink()
+    run_experiment(experiment, folder / "work", folder / "rows", only=["base"])
+    assert not path.exists()
+    run_experiment(experiment, folder / "work", folder / "rows", only=["rejection"])
+    names = ("sampled", "greedy", "stages")
+    first, second = json.loads(before), json.loads(path.read_text())
+    assert [first[name] for name in names] == [second[name] for name in names]
+
+
+def test_rows_of_other_settings_are_an_error(experiment: Experiment, folder: Path) -> None:
+    other = replace(experiment, hits=2)
+    with pytest.raises(RunError, match=r"base-0\.json was run with other settings"):
+        run_experiment(other, folder / "work", folder / "rows")
+    more = replace(experiment, seeds=(0, 1, 2))
+    assert len(read_rows(more, folder / "rows")) == 6  # seeds and arms may be added
+
+
+def test_table_command(
+    experiment: Experiment, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "small.toml").write_text(FILE)
+    command = ["train", "arms", str(folder / "small.toml"), "--work", str(folder / "work")]
+    assert cli.main([*command, "--rows", str(folder / "rows"), "--table"]) == 0
+    printed = capsys.readouterr().out
+    assert table_of(read_rows(experiment, folder / "rows"), "greedy") in printed
+
+
+def test_table_by_hand() -> None:
+    half: dict[str, Any] = {"em": [0.0, 1.0], "search_rate": [1, 1], "searches": [2, 2]}
+    rows = [{"arm": "a", "sampled": {**half, "valid_rate": [0.0, 0.0]}} for _ in range(2)]
+    assert table_of(rows).splitlines() == [
+        "| arm | seeds | em | search_rate | searches | valid_rate |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| a | 2 | 0.500 [0.000, 1.000] | 1.000 [1.000, 1.000] | 2.000 [2.000, 2.000] "
+        "| 0.000 [0.000, 0.000] |",
+    ]
+
+
+def test_interval_is_wide_where_seeds_differ() -> None:
+    alike = interval([[0.0, 1.0] * 50, [0.0, 1.0] * 50])
+    unlike = interval([[0.0] * 100, [1.0] * 100])
+    assert alike.mean == unlike.mean == 0.5
+    assert alike.high - alike.low < 0.25
+    assert (unlike.low, unlike.high) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("seeds = [0, 1]", "seeds = [0, 0]"), "arms and seeds must differ"),
+        (('kind = "rejection"', 'kind = "ppo"'), "kind must be grpo or rejection, got 'ppo'"),
+        (('reward = "format"', 'reward = "form"'), "no term of a reward is named 'form'"),
+        (("steps = 1", "stepps = 1"), "unknown key arms.stages.grpo.stepps. Did you mean 'steps'"),
+    ],
+)
+def test_files_that_are_wrong(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    (tmp_path / "x.toml").write_text(FILE.replace(*change))
+    with pytest.raises(ValueError, match=message):
+        read_settings(Experiment, tmp_path / "x.toml")
+
+
+def test_unknown_arm_is_an_error(experiment: Experiment, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no arm is named 'grp'\. Did you mean 'grpo'"):
+        run_experiment(experiment, tmp_path, tmp_path, only=["grp"])
