@@ -25,8 +25,8 @@ max_turns = 3
 [base]
 world = { entities = 12, relations = 3 }
 model = { width = 16, layers = 1, heads = 2, inner = 16 }
-phases = [{ updates = 120, batch_size = 16, learning_rate = 0.02, mix = { copies = 0, readings = 0, \
-habits = { search = 0.0 } } }]
+phases = [{ updates = 120, batch_size = 16, learning_rate = 0.02, \
+mix = { copies = 0, readings = 0, habits = { search = 0.0 } } }]
 [exam]
 worlds = [5, 6]
 questions = 4
@@ -36,8 +36,8 @@ name = "base"
 name = "grpo"
 [[arms.stages]]
 kind = "grpo"
-reward = "format"
-grpo = { steps = 1, questions = 2, samples = 2, loss = { clip = 0.1 } }
+reward = "em+format"
+grpo = { steps = 1, questions = 4, samples = 8, loss = { clip = 0.1 } }
 [[arms.stages]]
 kind = "grpo"
 grpo = { steps = 1, questions = 2, samples = 2 }
@@ -141,7 +141,7 @@ def test_interval_is_wide_where_seeds_differ() -> None:
     [
         (("seeds = [0, 1]", "seeds = [0, 0]"), "arms and seeds must differ"),
         (('kind = "rejection"', 'kind = "ppo"'), "kind must be grpo or rejection, got 'ppo'"),
-        (('reward = "format"', 'reward = "form"'), "no term of a reward is named 'form'"),
+        (('reward = "em+format"', 'reward = "form"'), "no term of a reward is named 'form'"),
         (("steps = 1", "stepps = 1"), "unknown key arms.stages.grpo.stepps. Did you mean 'steps'"),
     ],
 )
