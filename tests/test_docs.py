@@ -217,6 +217,13 @@ def test_picture_shows_the_demo() -> None:
         "export",
         "export trec",
         "export sft",
+        "train",
+        "train tiny",
+        "train world",
+        "train grpo",
+        "train sft",
+        "train rejection",
+        "train arms",
     ],
 )
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:

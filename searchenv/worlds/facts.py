@@ -117,7 +117,10 @@ class FactWorld:
         return self._places[subject, relation]
 
     def is_held_out(self, first: int, second: int) -> bool:
-        """Returns whether a pair of relations is asked for in dev and test only."""
+        """Returns whether a pair of relations is asked for in dev and test only.
+
+        There are such pairs from 5 relations on.
+        """
         return (first + second) % 7 == 0
 
     def split(self, name: str, limit: int | None = None) -> tuple[Question, ...]:
