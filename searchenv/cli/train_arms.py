@@ -22,8 +22,9 @@ def add_arms(names: Commands) -> None:
 
 
 def _arms(arguments: argparse.Namespace) -> int:
-    from searchenv.training.arms import Experiment, read_rows, run_experiment, table_of
+    from searchenv.training.arms import Experiment, read_rows, run_experiment
     from searchenv.training.settings import read_settings
+    from searchenv.training.tables import table_of
 
     experiment = read_settings(Experiment, arguments.experiment)
     if arguments.table:

@@ -8,16 +8,14 @@ so that what was found can be committed run by run.
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from searchenv.errors import RunError, did_you_mean
-from searchenv.evaluation import Mean, Record, Setup, circumstances
+from searchenv.evaluation import Record, Setup, circumstances
 from searchenv.evaluation.folder import write_json
 from searchenv.policies.generation import Sampling
 from searchenv.policies.local import TransformersGenerator
@@ -29,15 +27,14 @@ from searchenv.training.pretrain import Pretraining, pretrain
 from searchenv.training.rewards import reward_of
 from searchenv.training.rollout import Clock, is_valid, roll_out
 from searchenv.training.sft import RejectionSettings, train_rejection
+from searchenv.training.tables import MEASURES
 from searchenv.types import Limits
 from searchenv.worlds import FactWorld
 
-__all__ = ["Arm", "Exam", "Experiment", "Stage", "read_rows", "run_experiment", "table_of"]
+__all__ = ["Arm", "Exam", "Experiment", "Stage", "read_rows", "run_experiment"]
 
 logger = logging.getLogger(__name__)
 
-MEASURES = ("em", "search_rate", "searches", "valid_rate")
-_DRAWS = 2_000
 _MAX_TOKENS = 24  # of a turn in an examination
 
 
@@ -176,39 +173,6 @@ def read_rows(experiment: Experiment, rows: str | os.PathLike[str]) -> list[dict
                 )
             found.append(row)
     return found
-
-
-def table_of(rows: Sequence[Mapping[str, Any]], decoding: str = "sampled") -> str:
-    """Returns a Markdown table: means over seeds and questions with 95 % intervals.
-
-    The interval is a bootstrap over both: seeds are drawn, then questions, 2,000 times.
-
-    Args:
-        rows: of an experiment; arms may have different numbers of seeds.
-        decoding: ``sampled`` or ``greedy``.
-    """
-    arms: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        arms.setdefault(row["arm"], []).append(row[decoding])
-    lines = [f"| arm | seeds | {' | '.join(MEASURES)} |", "| --- " * (len(MEASURES) + 2) + "|"]
-    for name, found in arms.items():
-        means = [interval([row[measure] for row in found]) for measure in MEASURES]
-        cells = [f"{m.mean:.3f} [{m.low:.3f}, {m.high:.3f}]" for m in means]
-        lines.append(f"| {name} | {len(found)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def interval(values: Sequence[Sequence[float]]) -> Mean:
-    """Returns the mean of (seeds, questions) with a 95 % bootstrap interval over both."""
-    array = np.asarray(values, dtype=np.float64)
-    seeds, questions = array.shape
-    rng = np.random.default_rng(0)
-    means = [
-        array[rng.integers(seeds, size=seeds)][:, rng.integers(questions, size=questions)].mean()
-        for _ in range(_DRAWS)
-    ]
-    low, high = np.percentile(means, (2.5, 97.5))
-    return Mean(float(array.mean()), float(low), float(high), questions)
 
 
 def _run(

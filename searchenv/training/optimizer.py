@@ -63,7 +63,8 @@ class Updater:
         {} where there are no items.
         """
         shares = [share for share in shares if share]
-        self.model.train()
+        # no dropout: ratios are of the probabilities that the episodes were drawn with
+        self.model.eval()  # type: ignore[no-untyped-call]
         prepared = [self._prepare(share, only=len(shares) == 1) for share in shares]
         sums: dict[str, float] = defaultdict(float)
         for parts in prepared:

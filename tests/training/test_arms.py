@@ -11,12 +11,11 @@ from searchenv import cli
 from searchenv.errors import RunError
 from searchenv.training.arms import (
     Experiment,
-    interval,
     read_rows,
     run_experiment,
-    table_of,
 )
 from searchenv.training.settings import read_settings
+from searchenv.training.tables import interval, table_of
 
 FILE = """\
 name = "small"

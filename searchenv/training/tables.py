@@ -1,0 +1,47 @@
+"""Tables of experiments: means over seeds and questions, with intervals over both."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from searchenv.evaluation import Mean
+
+__all__ = ["MEASURES", "interval", "table_of"]
+
+MEASURES = ("em", "search_rate", "searches", "valid_rate")
+"""What every model is examined for, question by question."""
+_DRAWS = 2_000
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], decoding: str = "sampled") -> str:
+    """Returns a Markdown table: means over seeds and questions with 95 % intervals.
+
+    The interval is a bootstrap over both: seeds are drawn, then questions, 2,000 times.
+
+    Args:
+        rows: of an experiment; arms may have different numbers of seeds.
+        decoding: ``sampled`` or ``greedy``.
+    """
+    arms: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        arms.setdefault(row["arm"], []).append(row[decoding])
+    lines = [f"| arm | seeds | {' | '.join(MEASURES)} |", "| --- " * (len(MEASURES) + 2) + "|"]
+    for name, found in arms.items():
+        means = [interval([row[measure] for row in found]) for measure in MEASURES]
+        cells = [f"{m.mean:.3f} [{m.low:.3f}, {m.high:.3f}]" for m in means]
+        lines.append(f"| {name} | {len(found)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def interval(values: Sequence[Sequence[float]]) -> Mean:
+    """Returns the mean of (seeds, questions) with a 95 % bootstrap interval over both."""
+    array = np.asarray(values, dtype=np.float64)
+    seeds, questions = array.shape
+    rng = np.random.default_rng(0)
+    means = [
+        array[rng.integers(seeds, size=seeds)][:, rng.integers(questions, size=questions)].mean()
+        for _ in range(_DRAWS)
+    ]
+    low, high = np.percentile(means, (2.5, 97.5))
+    return Mean(float(array.mean()), float(low), float(high), questions)
