@@ -16,7 +16,7 @@ from typing import Any
 
 from searchenv.errors import RunError, did_you_mean
 from searchenv.evaluation import Record, Setup, circumstances
-from searchenv.evaluation.folder import write_json
+from searchenv.evaluation.folder import write_lines
 from searchenv.policies.generation import Sampling
 from searchenv.policies.local import TransformersGenerator
 from searchenv.policies.models import ModelPolicy
@@ -149,7 +149,7 @@ def run_experiment(
                 logger.info("%s, seed %d", arm.name, seed)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 row = _run(experiment, arm, seed, base, Path(work), progress=progress)
-                write_json(path, row)
+                write_lines(path, [json.dumps(row).encode() + b"\n"])
     return read_rows(experiment, rows)
 
 
@@ -229,11 +229,11 @@ def _train(
 
 def _examine(
     experiment: Experiment, model: Path, temperature: float, seed: int
-) -> dict[str, list[float]]:
+) -> dict[str, list[int]]:
     """Returns each measure of each question, world by world."""
     sampling = Sampling(_MAX_TOKENS, temperature)
     policy = ModelPolicy(TransformersGenerator(model, sampling=sampling, batch_size=256))
-    found: dict[str, list[float]] = {name: [] for name in MEASURES}
+    found: dict[str, list[int]] = {name: [] for name in MEASURES}
     for number in experiment.exam.worlds:
         world = FactWorld(replace(experiment.base.world, seed=number))
         questions = world.split(experiment.exam.split, experiment.exam.questions)
@@ -245,9 +245,9 @@ def _examine(
     return found
 
 
-def _measures(record: Record) -> dict[str, float]:
+def _measures(record: Record) -> dict[str, int]:
     calls = record.result.num_calls
-    values = (record.scores["em"], float(calls > 0), float(calls), float(is_valid(record)))
+    values = (int(record.scores["em"]), int(calls > 0), calls, int(is_valid(record)))
     return dict(zip(MEASURES, values, strict=True))
 
 

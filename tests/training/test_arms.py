@@ -17,6 +17,7 @@ from searchenv.training.arms import (
 from searchenv.training.settings import read_settings
 from searchenv.training.tables import interval, table_of
 
+RECIPE = Path(__file__).parents[2] / "agents" / "tiny_lm"
 FILE = """\
 name = "small"
 seeds = [0, 1]
@@ -153,3 +154,10 @@ def test_files_that_are_wrong(tmp_path: Path, change: tuple[str, str], message: 
 def test_unknown_arm_is_an_error(experiment: Experiment, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no arm is named 'grp'\. Did you mean 'grpo'"):
         run_experiment(experiment, tmp_path, tmp_path, only=["grp"])
+
+
+@pytest.mark.parametrize("decoding", ["sampled", "greedy"])
+def test_recipe_shows_its_rows(decoding: str) -> None:
+    rows = read_rows(read_settings(Experiment, RECIPE / "arms.toml"), RECIPE / "rows")
+    assert len(rows) == 12
+    assert table_of(rows, decoding) in (RECIPE / "README.md").read_text()
