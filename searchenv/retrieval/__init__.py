@@ -9,8 +9,8 @@ from searchenv.retrieval.encoders import Encoder, EncoderSettings, Pooling, Tran
 from searchenv.retrieval.hybrid import Fusion, HybridRetriever
 from searchenv.retrieval.lucene import Analyzer, LuceneRetriever
 from searchenv.retrieval.manifest import DenseSettings, Engine, Manifest, index_home, read_manifest
-from searchenv.retrieval.opening import named_indexes, open_index
 from searchenv.retrieval.memory import MemoryRetriever
+from searchenv.retrieval.opening import named_indexes, open_index
 from searchenv.retrieval.passages import Passages, PassageStore, PassageWriter
 from searchenv.retrieval.remote import RemoteRetriever, Wire
 from searchenv.retrieval.replay import RecordingRetriever, ReplayRetriever
