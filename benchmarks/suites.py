@@ -2,32 +2,26 @@
 
     SEARCHENV_DATA=... python benchmarks/suites.py --work build/suites --out benchmarks/suites.json
 
-Every row is a run folder under ``WORK/runs``, which ``searchenv bench table`` and ``bench compare``
-read too; what is whole is not played again. Indexes stay in the work folder as well, with the
-seconds that each took: encoding the four corpora (54,782 passages) takes most of an hour on two
-cores.
+Every row is a run folder ``WORK/runs/SUITE/POLICY-RETRIEVER``, which ``searchenv bench table``,
+``bench compare`` and ``bench check`` read too; what is whole is not played again. Indexes stay in
+the work folder as well, with the seconds that each took: encoding the four corpora (54,782
+passages) takes most of an hour on two cores; ``--retrievers BM25`` goes without.
 
-The corpora hold all passages that stand beside the questions, and the gold passages are linked to
-their ids exactly. Bamboogle names no gold passages, so it has no evidence recall.
+``--expected benchmarks`` also writes the means as what others are expected to measure, into
+``benchmarks/SUITE/expected.toml``.
 """
 
 import argparse
 import json
-import os
+import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from searchenv.evaluation import Mean, Run, Setup, circumstances, run_header, run_questions
+from searchenv.evaluation import Mean, Run, circumstances
+from searchenv.evaluation.expected import expect
 from searchenv.evaluation.statistics import summarize
-from searchenv.indexing import build_index
-from searchenv.indexing.corpus import Corpus
-from searchenv.policies import get_policy
-from searchenv.protocols import get_protocol
-from searchenv.questions import QuestionCorpus, question_corpus
-from searchenv.retrieval import HybridRetriever, Retriever, RetrieverTool, open_index
-from searchenv.types import Limits, Question
+from searchenv.evaluation.suites import RETRIEVERS, SUITES, Suite, SuiteData, play_suite
 
 PACKAGES = ("pyserini", "faiss-cpu", "torch", "transformers", "numpy")
 POLICIES = ("oracle", "one_shot", "iterative", "random")
@@ -38,139 +32,105 @@ MEASURES = {
     "evidence recall": "gold_recall",
     "searches": "searches",
 }
-SCORERS = ("em", "f1_hotpot", "cover_em_r1")
-ENGINES = {"BM25": "lucene", "dense": "faiss"}
-K = 5
-MAX_TURNS = 8
-
-
-@dataclass(frozen=True)
-class Suite:
-    """A question set and its corpus, in a folder of this name."""
-
-    name: str
-    questions: tuple[str, ...]
-    corpus: str
-
-
-SUITES = (
-    Suite(
-        "hotpotqa", ("dev_distractor.jsonl.gz", "dev_official_format.jsonl.gz"), "corpus.jsonl.gz"
-    ),
-    Suite(
-        "2wikimultihopqa",
-        ("dev_1000.jsonl.gz", "dev_official_format.jsonl.gz"),
-        "corpus_all.jsonl.gz",
-    ),
-    Suite("musique", ("dev.jsonl.gz",), "corpus.jsonl.gz"),
-    Suite("bamboogle", ("questions_with_subquestions.jsonl",), "passages.jsonl.gz"),
-)
+INDEXES = {"BM25": "lucene", "dense": "faiss"}
 
 
 def main() -> None:
     """Plays what is missing and writes the rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=os.environ.get("SEARCHENV_DATA"))
+    parser.add_argument("--data", type=Path, help="default: what SEARCHENV_DATA names")
     parser.add_argument("--work", type=Path, required=True, help="for indexes and runs; kept")
     parser.add_argument("--out", type=Path, required=True, help="a JSON file")
-    names = [suite.name for suite in SUITES]
-    parser.add_argument("--suites", nargs="+", choices=names, default=names)
+    parser.add_argument("--expected", type=Path, help="the folder of the suites' cards")
+    parser.add_argument("--suites", nargs="+", choices=list(SUITES), default=list(SUITES))
+    names = list(RETRIEVERS)
+    parser.add_argument("--retrievers", nargs="+", choices=names, default=names)
     arguments = parser.parse_args()
-    if arguments.data is None:
-        parser.error("set SEARCHENV_DATA, or give --data")
     rows, indexes = [], []
-    for suite in (suite for suite in SUITES if suite.name in arguments.suites):
-        retrievers = retrievers_of(suite, Path(arguments.data), arguments.work)
-        corpus = corpus_of(suite, Path(arguments.data))
-        for name, retriever in retrievers.items():
-            for policy in POLICIES:
-                run = play(suite, corpus.questions, policy, name, retriever, arguments.work)
-                rows.append(row(suite, policy, name, run))
-                print(rows[-1], flush=True)
-        indexes += [line(suite, len(corpus.passages), n, arguments.work) for n in ENGINES]
+    for suite in (SUITES[name] for name in arguments.suites):
+        data = suite.read(arguments.data)
+        needed = {engine for name in arguments.retrievers for engine in RETRIEVERS[name]}
+        for name in (name for name, engine in INDEXES.items() if engine in needed):
+            build_missing(suite, data, name, arguments.work)
+            indexes.append(line(suite, data, name, arguments.work))
+        runs = play(suite, data, arguments.retrievers, arguments.work)
+        rows += [row(suite, *names, run) for names, run in runs.items()]
+        if arguments.expected is not None:
+            card = expect(suite, runs, tolerances(data), list(MEASURES.values()))
+            path = arguments.expected / suite.name / "expected.toml"
+            path.write_text(card.to_toml(), encoding="utf-8")
     report = {**circumstances(PACKAGES), "rows": rows, "indexes": indexes}
     arguments.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
-def corpus_of(suite: Suite, data: Path) -> QuestionCorpus:
-    """Returns the suite's passages and questions, gold passages linked."""
-    folder = data / suite.name
-    base = Corpus(folder / suite.corpus)
-    corpus = question_corpus([folder / name for name in suite.questions], base=base)
-    assert not corpus.unlinked, f"{suite.name}: {len(corpus.unlinked)} questions lack passages"
-    return corpus
-
-
-def retrievers_of(suite: Suite, data: Path, work: Path) -> dict[str, Retriever]:
-    """Returns the retrievers by name; builds the indexes that are not there, and notes how long."""
-    corpus = data / suite.name / suite.corpus
-    opened = {}
-    for name, engine in ENGINES.items():
-        folder = work / f"{suite.name}.{engine}"
-        started = time.perf_counter()
-        if not folder.exists():
-            encoder = "minilm" if engine == "faiss" else None
-            build_index(corpus, folder, engine=engine, encoder=encoder, progress=True)
-            took = {"seconds": round(time.perf_counter() - started, 1)}
-            (work / f"{folder.name}.json").write_text(json.dumps(took), encoding="utf-8")
-        opened[name] = open_index(folder)
-    return {**opened, "hybrid": HybridRetriever(list(opened.values()))}
+def build_missing(suite: Suite, data: SuiteData, name: str, work: Path) -> None:
+    """Builds an index that is not there, and notes how long it took."""
+    index = work / suite.index_spec(INDEXES[name], data.corpus).name
+    started = time.perf_counter()
+    if not index.exists():
+        suite.open(data, name, home=work, progress=True)
+        took = {"seconds": round(time.perf_counter() - started, 1)}
+        note(index).write_text(json.dumps(took), encoding="utf-8")
 
 
 def play(
-    suite: Suite,
-    questions: Sequence[Question],
-    policy: str,
-    name: str,
-    retriever: Retriever,
-    work: Path,
-) -> Run:
-    """Returns the run of one policy over one retriever."""
-    setup = Setup(
-        tools={"search": RetrieverTool(retriever, K)},
-        protocol=get_protocol("search_r1"),
-        limits=Limits(max_turns=MAX_TURNS),
-        scorers=SCORERS,
-    )
-    header = run_header(
-        questions,
-        setup,
-        name=suite.name,
-        policy={"name": policy},
-        retriever={"fingerprint": retriever.fingerprint, "k": K},
-    )
-    out = work / "runs" / suite.name / f"{policy}-{name}"
-    return run_questions(get_policy(policy, questions), questions, setup, out, header=header)
+    suite: Suite, data: SuiteData, retrievers: Sequence[str], work: Path
+) -> dict[tuple[str, str], Run]:
+    """Returns the runs of all policies over the retrievers, by the names of both."""
+    runs = {}
+    for name in retrievers:
+        retriever = suite.open(data, name, home=work)
+        for policy in POLICIES:
+            out = work / "runs" / suite.name / f"{policy}-{name}"
+            runs[policy, name] = play_suite(suite, policy, data, retriever, out)
+            print(row(suite, policy, name, runs[policy, name]), flush=True)
+    return runs
+
+
+def tolerances(data: SuiteData) -> dict[str, float]:
+    """Returns how far a mean may be off over each retriever.
+
+    Vectors differ in their last digits from machine to machine, and so the order of near ties: a
+    hundredth, or one question.
+    """
+    near = max(0.01, math.ceil(1000 / len(data.questions)) / 1000)
+    return {"BM25": 0.001, "dense": near, "hybrid": near}
 
 
 def row(suite: Suite, policy: str, retriever: str, run: Run) -> dict[str, object]:
     """Returns one row of the table."""
     summary = summarize(run.records)
-    cells = {
-        column: "" if (mean := summary.means.get(name)) is None else shown(mean)
-        for column, name in MEASURES.items()
-    }
     return {
         "questions": suite.name,
         "n": summary.questions,
         "retriever": retriever,
         "policy": policy,
-        **cells,
+        **cells(summary.means),
         "failed": summary.failed,
-        "seconds": round(sum(session["seconds"] for session in run.sessions), 1),
+        "seconds": round(sum(session["seconds"] or 0 for session in run.sessions), 1),
     }
 
 
-def shown(mean: Mean) -> str:
-    """Returns a mean with its interval."""
-    return f"{mean.mean:.3f} [{mean.low:.3f}, {mean.high:.3f}]"
+def cells(means: Mapping[str, Mean]) -> dict[str, str]:
+    """Returns the means with their intervals by column."""
+    return {
+        column: f"{means[name].mean:.3f} [{means[name].low:.3f}, {means[name].high:.3f}]"
+        if name in means
+        else ""
+        for column, name in MEASURES.items()
+    }
 
 
-def line(suite: Suite, passages: int, name: str, work: Path) -> dict[str, object]:
+def line(suite: Suite, data: SuiteData, name: str, work: Path) -> dict[str, object]:
     """Returns one row of the table of indexes."""
-    note = work / f"{suite.name}.{ENGINES[name]}.json"
-    took = json.loads(note.read_text(encoding="utf-8")) if note.exists() else {}
-    return {"questions": suite.name, "passages": passages, "index": name, **took}
+    took = note(work / suite.index_spec(INDEXES[name], data.corpus).name)
+    seconds = json.loads(took.read_text(encoding="utf-8")) if took.exists() else {}
+    return {"questions": suite.name, "passages": data.num_passages, "index": name, **seconds}
+
+
+def note(index: Path) -> Path:
+    """Returns where the seconds of an index stand."""
+    return index.with_name(f"{index.name}.json")
 
 
 if __name__ == "__main__":

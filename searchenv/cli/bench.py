@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import searchenv
+from searchenv.cli.bench_check import add_check
 from searchenv.cli.bench_compare import add_compare
 from searchenv.cli.bench_plot import add_plot
 from searchenv.cli.bench_run import add_run
@@ -20,10 +21,11 @@ _SPEED = ("throughput", "service", "dense", "growth")
 
 def add_commands(commands: Commands) -> None:
     """Adds ``searchenv bench`` and its commands."""
-    bench = commands.add_parser("bench", help="play questions and compare; measure speed")
+    bench = commands.add_parser("bench", help="play suites and questions, compare; measure speed")
     names = bench.add_subparsers(required=True, metavar="COMMAND")
     add_run(names)
     add_table(names)
+    add_check(names)
     add_compare(names)
     add_plot(names)
     speed = names.add_parser("speed", help="engines, environment, service, dense, growth")

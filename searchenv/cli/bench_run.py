@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from searchenv.cli.models import add_model_options, make_generator
 from searchenv.cli.options import Commands, add_engine
 from searchenv.evaluation import DEFAULT_SCORERS, Setup, run_header, run_questions
 from searchenv.evaluation.statistics import summarize
+from searchenv.evaluation.suites import RETRIEVERS, SUITES, Suite, get_suite
 from searchenv.metrics import SCORERS
 from searchenv.policies import POLICIES, get_policy
 from searchenv.policies.named import MODEL_POLICIES, describe_policy
@@ -20,32 +22,36 @@ from searchenv.types import Limits, Question
 
 __all__ = ["add_run"]
 
+_OF_A_SUITE = ("data", "retriever")
+_OF_QUESTIONS = ("questions", "split", "index", "engine")
+
 
 def add_run(names: Commands) -> None:
     """Adds ``searchenv bench run``."""
-    parser = names.add_parser("run", help="play questions, and keep what became of each")
+    parser = names.add_parser("run", help="play a suite or questions, and keep what became of each")
     add = parser.add_argument
-    add("--questions", metavar="FILE", help="a file, or hf:NAME:SPLIT (default: the demo world's)")
-    add("--split", help="only questions of this split (demo: train)")
-    add("--index", default=DEMO, help="folder, name or URL (default: the demo world)")
-    add_engine(parser, default=None)
+    add(
+        "suite",
+        nargs="?",
+        metavar="SUITE",
+        help=f"{', '.join(SUITES)}, or package.module:Name (default: --questions over --index)",
+    )
     policies = ", ".join([*POLICIES, *MODEL_POLICIES])
     add("--policy", required=True, help=f"{policies}, or package.module:Name")
     add("--out", type=Path, required=True, metavar="RUN", help="folder; an unfinished one goes on")
+    _add_what(parser)
     add(
         "--protocol",
-        default="search_r1",
-        help=f"{', '.join(PROTOCOLS)}, or package.module:Name (default: search_r1)",
+        help=f"{', '.join(PROTOCOLS)}, or package.module:Name (default: the suite's, or search_r1)",
     )
-    add("--k", type=int, default=3, help="hits a search returns (default: 3)")
-    add("--max-turns", type=int, default=8, help="moves an episode may take (default: 8)")
+    add("--k", type=int, help="hits a search returns (default: the suite's, or 3)")
+    add("--max-turns", type=int, help="moves an episode may take (default: the suite's, or 8)")
     add(
         "--scorer",
         nargs="+",
         choices=list(SCORERS),
-        default=DEFAULT_SCORERS,
         metavar="NAME",
-        help=f"of {', '.join(SCORERS)} (default: {' '.join(DEFAULT_SCORERS)})",
+        help=f"of {', '.join(SCORERS)} (default: the suite's, or {' '.join(DEFAULT_SCORERS)})",
     )
     add("--samples", type=int, default=1, help="how often each question is played (default: 1)")
     add("--seed", type=int, default=0, help="of samples and --sample (default: 0)")
@@ -57,23 +63,47 @@ def add_run(names: Commands) -> None:
     parser.set_defaults(run=_run)
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    task = Task(
-        index=arguments.index,
-        engine=arguments.engine,
-        questions=arguments.questions,
-        split=arguments.split,
-        protocol=arguments.protocol,
-        limits=Limits(max_turns=arguments.max_turns),
-        k=arguments.k,
+def _add_what(parser: argparse.ArgumentParser) -> None:
+    suite = parser.add_argument_group("of a suite")
+    suite.add_argument(
+        "--data", type=Path, metavar="DIR", help="(default: what SEARCHENV_DATA names)"
     )
+    suite.add_argument(
+        "--retriever",
+        choices=list(RETRIEVERS),
+        metavar="NAME",
+        help=f"{', '.join(RETRIEVERS)} (default: the suite's)",
+    )
+    own = parser.add_argument_group("of questions of your own")
+    add = own.add_argument
+    add("--questions", metavar="FILE", help="a file, or hf:NAME:SPLIT (default: the demo world's)")
+    add("--split", help="only questions of this split (demo: train)")
+    add("--index", help="folder, name or URL (default: the demo world)")
+    add_engine(own, default=None)
+
+
+@dataclass(frozen=True)
+class _How:
+    """How questions are played; a suite has the same fields."""
+
+    k: int = 3
+    limits: Limits = field(default_factory=Limits)
+    protocol: str = "search_r1"
+    scorers: Sequence[str] = DEFAULT_SCORERS
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    _check_options(arguments)
+    suite = None if arguments.suite is None else get_suite(arguments.suite)
+    how = _how(arguments, suite or _How())
+    task = _own_task(arguments, how) if suite is None else _suite_task(arguments, how, suite)
     questions = _chosen(task.questions, arguments.sample, arguments.limit, arguments.seed)
     policy = get_policy(arguments.policy, questions, generator=make_generator(arguments))
     setup = Setup(
         tools=task.tools,
         protocol=task.protocol,
         limits=task.limits,
-        scorers=tuple(arguments.scorer),
+        scorers=how.scorers,
         reward=task.reward,
         samples=arguments.samples,
         seed=arguments.seed,
@@ -81,9 +111,9 @@ def _run(arguments: argparse.Namespace) -> int:
     header = run_header(
         questions,
         setup,
-        name=DEMO if arguments.questions is None else Path(arguments.questions).name,
+        name=_name(arguments) if suite is None else suite.label,
         policy=describe_policy(arguments.policy, policy),
-        retriever={"fingerprint": task.retriever.fingerprint, "k": arguments.k},
+        retriever={"fingerprint": task.retriever.fingerprint, "k": how.k},
     )
     run = run_questions(
         policy,
@@ -98,6 +128,53 @@ def _run(arguments: argparse.Namespace) -> int:
     summary = summarize(run.records)
     print(f"{summary.text()}\nrun: {arguments.out}")
     return 1 if summary.failed == len(run.records) else 0
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
+    is_suite = arguments.suite is not None
+    for option in _OF_QUESTIONS if is_suite else _OF_A_SUITE:
+        if getattr(arguments, option) is not None:
+            why = (
+                "the suite says it: leave it out" if is_suite else "it belongs to a SUITE: name one"
+            )
+            raise ValueError(f"--{option}: {why}")
+
+
+def _how(arguments: argparse.Namespace, base: _How | Suite) -> _How:
+    turns = arguments.max_turns
+    return _How(
+        k=base.k if arguments.k is None else arguments.k,
+        limits=base.limits if turns is None else replace(base.limits, max_turns=turns),
+        protocol=arguments.protocol or base.protocol,
+        scorers=arguments.scorer or base.scorers,
+    )
+
+
+def _suite_task(arguments: argparse.Namespace, how: _How, suite: Suite) -> Task:
+    data = suite.read(arguments.data)
+    return Task(
+        index=suite.open(data, arguments.retriever, progress=sys.stderr.isatty()),
+        questions=data.questions,
+        protocol=how.protocol,
+        limits=how.limits,
+        k=how.k,
+    )
+
+
+def _own_task(arguments: argparse.Namespace, how: _How) -> Task:
+    return Task(
+        index=arguments.index or DEMO,
+        engine=arguments.engine,
+        questions=arguments.questions,
+        split=arguments.split,
+        protocol=how.protocol,
+        limits=how.limits,
+        k=how.k,
+    )
+
+
+def _name(arguments: argparse.Namespace) -> str:
+    return DEMO if arguments.questions is None else Path(arguments.questions).name
 
 
 def _chosen(

@@ -11,7 +11,9 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """What ``add_subparsers`` returns; argparse has no public name for it."""
 
 
-def add_engine(parser: argparse.ArgumentParser, *, default: str | None) -> None:
+def add_engine(
+    parser: "argparse.ArgumentParser | argparse._ArgumentGroup", *, default: str | None
+) -> None:
     """Adds ``--engine``; None means what the index is."""
     shown = default or "what the index is"
     parser.add_argument(

@@ -1,5 +1,6 @@
-"""A policy that always answers yes, and runs of it whose scores one can count."""
+"""A policy that always answers yes, and runs of it whose scores one can count; a suite's files."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 from searchenv.episode import EpisodeView
 from searchenv.evaluation import Run, Setup, run_header, run_questions
 from searchenv.protocols import get_protocol
-from searchenv.types import Answer, Limits, Question
+from searchenv.questions import write_questions
+from searchenv.types import Answer, Limits, Passage, Question
 
 YesRun = Callable[..., Run]
 
@@ -59,3 +61,20 @@ def yes_run(tmp_path: Path) -> YesRun:
         )
 
     return play
+
+
+@pytest.fixture
+def towns(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    questions: Sequence[Question],
+    passages: Sequence[Passage],
+) -> Path:
+    """The files of ``invented:TOWNS``: three questions over three passages."""
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    folder = tmp_path / "data" / "towns"
+    folder.mkdir(parents=True)
+    write_questions(folder / "test.jsonl", questions)
+    corpus = "".join(json.dumps(passage._asdict()) + "\n" for passage in passages)
+    (folder / "corpus.jsonl").write_text(corpus)
+    return folder.parent
