@@ -58,6 +58,7 @@ def main() -> None:
         if arguments.expected is not None:
             card = expect(suite, runs, tolerances(data), list(MEASURES.values()))
             path = arguments.expected / suite.name / "expected.toml"
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(card.to_toml(), encoding="utf-8")
     report = {**circumstances(PACKAGES), "rows": rows, "indexes": indexes}
     arguments.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
