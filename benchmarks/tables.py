@@ -1,14 +1,16 @@
-"""Writes the tables of README.md from the measured rows in the JSON files beside it.
+"""Writes the tables of README.md and of the suites' cards from the measured rows beside them.
 
     python benchmarks/tables.py
 
 A JSON file holds the circumstances of a run and lists of rows. They go into the README where it has
 ``<!-- NAME -->`` (circumstances), ``<!-- NAME LIST -->`` (all rows of a list) or
-``<!-- NAME LIST FIELD=VALUE -->`` (some of them), each up to the next ``<!-- end -->``.
+``<!-- NAME LIST FIELD=VALUE -->`` (some of them), each up to the next ``<!-- end -->``. A suite's card
+has the rows of its ``expected.toml`` at ``<!-- expected -->``.
 """
 
 import json
 import re
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +20,14 @@ PLACE = re.compile(
     r".*?<!-- end -->",
     re.DOTALL,
 )
+EXPECTED = re.compile(r"(?P<opening><!-- expected -->).*?<!-- end -->", re.DOTALL)
+MEASURES = {
+    "em": "EM",
+    "f1_hotpot": "F1",
+    "cover_em_r1": "cover-EM",
+    "gold_recall": "evidence recall",
+    "searches": "searches",
+}
 
 
 def main() -> None:
@@ -25,6 +35,25 @@ def main() -> None:
     readme = FOLDER / "README.md"
     text = PLACE.sub(fill, readme.read_text(encoding="utf-8"))
     readme.write_text(text, encoding="utf-8")
+    for path in sorted(FOLDER.glob("*/expected.toml")):
+        card = path.with_name("README.md")
+        text = EXPECTED.sub(lambda place: expected(place, path), card.read_text(encoding="utf-8"))
+        card.write_text(text, encoding="utf-8")
+
+
+def expected(place: re.Match[str], path: Path) -> str:
+    """Returns the new text of the place of a card's figures."""
+    run = tomllib.loads(path.read_text(encoding="utf-8"))
+    rows = [
+        {
+            "policy": figures["policy"],
+            "retriever": figures["retriever"],
+            **{name: f"{figures[key]:.4f}" for key, name in MEASURES.items() if key in figures},
+        }
+        for figures in run["figures"]
+    ]
+    told = f"Command: `{run['command']}`; commit {run['commit']}; {run['machine']}; {run['date']}."
+    return f"{place['opening']}\n{table(rows)}\n\n{told}\n<!-- end -->"
 
 
 def fill(place: re.Match[str]) -> str:

@@ -153,6 +153,17 @@ def test_check_needs_figures_of_what_is_asked_for(
     assert "expects nothing of these policies and retrievers" in capsys.readouterr().err
 
 
+@pytest.mark.data
+def test_bamboogle_gives_the_figures_of_its_card(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["bamboogle", "--data", str(data_dir), "--policy", "oracle", "one_shot"]
+    assert main(["bench", "check", *words]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("bamboogle v1: 63 questions")
+    assert out.endswith("8 figures, 0 wrong\n")
+
+
 def test_expected_names_all_commits_and_days_it_was_measured_at(
     oracle: Play, tmp_path: Path
 ) -> None:

@@ -7,7 +7,8 @@ import pytest
 from searchenv.cli import main
 from searchenv.errors import IndexMismatchError, QuestionError
 from searchenv.evaluation import read_run
-from searchenv.evaluation.suites import SUITES, get_suite, play_suite
+from searchenv.evaluation.expected import read_expected
+from searchenv.evaluation.suites import SUITES, Suite, get_suite, play_suite
 from searchenv.indexing import build_index, load_spec
 
 ROOT = Path(__file__).parents[2]
@@ -128,3 +129,23 @@ def test_the_specs_of_indexes_are_those_of_the_suites(
     for suite in SUITES.values():
         wanted = suite.index_spec("lucene", data_dir / suite.name / suite.corpus)
         assert load_spec(ROOT / "indexes" / f"{suite.index}.toml") == wanted
+
+
+@pytest.mark.parametrize("suite", SUITES.values(), ids=list(SUITES))
+def test_every_suite_has_a_card_with_its_figures(suite: Suite) -> None:
+    folder = ROOT / "benchmarks" / suite.name
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    expected = read_expected(folder / "expected.toml")
+    assert expected.suite == suite.label
+    assert [each.policy for each in expected.figures if each.retriever == "BM25"] == [
+        "oracle",
+        "one_shot",
+        "iterative",
+        "random",
+    ]
+    for each in expected.figures:
+        cells = [each.policy, each.retriever, *(f"{mean:.4f}" for mean in each.means.values())]
+        assert f"| {' | '.join(cells)} |" in card
+    for name in (*suite.questions, suite.corpus):
+        assert f"`{name}`" in card
+    assert f"commit {expected.commit};" in card
