@@ -204,11 +204,16 @@ class Episode:
         Raises:
             EpisodeStateError: it is not the policy's turn.
         """
-        if not self.awaits_move:
-            raise EpisodeStateError("abandon() was called while it was not the policy's turn")
-        self._log.append({"abandon": message})
-        self._stop = StopReason.POLICY_ERROR
+        self._end("abandon", message, StopReason.POLICY_ERROR)
         self._error = message
+
+    def exhaust(self, message: str) -> None:
+        """Ends the episode, unanswered, because no more text fits into what the policy can read.
+
+        Raises:
+            EpisodeStateError: it is not the policy's turn.
+        """
+        self._end("exhaust", message, StopReason.MAX_TOKENS)
 
     @property
     def result(self) -> Result:
@@ -270,10 +275,18 @@ class Episode:
                 episode.act(cast(str, entry["act"]), token_ids=ids, cut=bool(entry["cut"]))
             elif "abandon" in entry:
                 episode.abandon(cast(str, entry["abandon"]))
+            elif "exhaust" in entry:
+                episode.exhaust(cast(str, entry["exhaust"]))
             else:
                 saved = cast(Sequence[Mapping[str, object]], entry["observe"])
                 episode.observe([result_of(result) for result in saved])
         return episode
+
+    def _end(self, how: str, message: str, stop: StopReason) -> None:
+        if not self.awaits_move:
+            raise EpisodeStateError(f"{how}() was called while it was not the policy's turn")
+        self._log.append({how: message})
+        self._stop = stop
 
     def _admit(self, move: Act) -> tuple[ToolCall, ...]:
         """Returns the calls within budget; the others are refused or end the episode."""

@@ -212,6 +212,8 @@ class StopReason(StrEnum):
     INVALID = "invalid"
     MAX_TURNS = "max_turns"
     MAX_CALLS = "max_calls"
+    MAX_TOKENS = "max_tokens"
+    """No more text fits into what the policy can read, or a trainer keeps."""
     TOOL_ERROR = "tool_error"
     """A tool failed: the result says nothing about the agent."""
     POLICY_ERROR = "policy_error"

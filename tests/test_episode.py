@@ -285,6 +285,19 @@ def test_state_keeps_the_seed_and_a_failed_policy() -> None:
     assert restored.result.stop is StopReason.POLICY_ERROR
 
 
+def test_an_exhausted_episode_is_unanswered_and_restores() -> None:
+    episode = new()
+    episode.act(SEARCH)
+    with pytest.raises(EpisodeStateError, match=r"exhaust\(\) was called while it was not"):
+        episode.exhaust("full")
+    episode.observe([Observation(())])
+    episode.exhaust("full")
+    assert (episode.result.stop, episode.result.answer) == (StopReason.MAX_TOKENS, None)
+    assert not episode.result.stop.is_failure
+    restored = Episode.restore(episode.state(), episode.protocol, episode.limits)
+    assert restored.result == episode.result
+
+
 def test_state_of_another_protocol_or_version_is_refused() -> None:
     state = new().state()
     with pytest.raises(EpisodeStateError, match="not that of protocol 'react'"):
