@@ -4,8 +4,8 @@
 
 A JSON file holds the circumstances of a run and lists of rows. They go into the README where it has
 ``<!-- NAME -->`` (circumstances), ``<!-- NAME LIST -->`` (all rows of a list) or
-``<!-- NAME LIST FIELD=VALUE -->`` (some of them), each up to the next ``<!-- end -->``. A suite's card
-has the rows of its ``expected.toml`` at ``<!-- expected -->``.
+``<!-- NAME LIST FIELD=VALUE -->`` (some of them), each up to the next ``<!-- end -->``. A suite's
+card has the rows of its ``expected.toml`` at ``<!-- expected -->``.
 """
 
 import json
@@ -20,7 +20,7 @@ PLACE = re.compile(
     r".*?<!-- end -->",
     re.DOTALL,
 )
-EXPECTED = re.compile(r"(?P<opening><!-- expected -->).*?<!-- end -->", re.DOTALL)
+EXPECTED = re.compile(r"<!-- expected -->.*?<!-- end -->", re.DOTALL)
 MEASURES = {
     "em": "EM",
     "f1_hotpot": "F1",
@@ -37,12 +37,13 @@ def main() -> None:
     readme.write_text(text, encoding="utf-8")
     for path in sorted(FOLDER.glob("*/expected.toml")):
         card = path.with_name("README.md")
-        text = EXPECTED.sub(lambda place: expected(place, path), card.read_text(encoding="utf-8"))
+        rows = expected(path)
+        text = EXPECTED.sub(lambda _, rows=rows: rows, card.read_text(encoding="utf-8"))
         card.write_text(text, encoding="utf-8")
 
 
-def expected(place: re.Match[str], path: Path) -> str:
-    """Returns the new text of the place of a card's figures."""
+def expected(path: Path) -> str:
+    """Returns the text of the place of a card's figures."""
     run = tomllib.loads(path.read_text(encoding="utf-8"))
     rows = [
         {
@@ -53,7 +54,7 @@ def expected(place: re.Match[str], path: Path) -> str:
         for figures in run["figures"]
     ]
     told = f"Command: `{run['command']}`; commit {run['commit']}; {run['machine']}; {run['date']}."
-    return f"{place['opening']}\n{table(rows)}\n\n{told}\n<!-- end -->"
+    return f"<!-- expected -->\n{table(rows)}\n\n{told}\n<!-- end -->"
 
 
 def fill(place: re.Match[str]) -> str:
