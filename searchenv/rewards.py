@@ -5,6 +5,7 @@ returned is blanked before a reward is called, unless the reward says ``reads_tr
 which only rewards that must copy a published flaw do. So retrieved text cannot score.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -17,10 +18,12 @@ __all__ = [
     "Composite",
     "Format",
     "GoldRecall",
+    "GroupReward",
     "Outcome",
     "Reward",
     "gold_recall",
     "score",
+    "score_group",
 ]
 
 
@@ -34,6 +37,22 @@ class Reward(Protocol):
 
     def __call__(self, result: Result) -> Terms:
         """Returns the terms; a term that cannot be known is left out, it is not 0."""
+        ...
+
+
+class GroupReward(Protocol):
+    """Maps all finished samples of one question to the terms of each.
+
+    For rewards that compare siblings, such as one for the fewest searches among the right ones.
+    """
+
+    @property
+    def reads_transcript(self) -> bool:
+        """Whether the text that tools returned is left in the results."""
+        ...
+
+    def __call__(self, results: Sequence[Result]) -> Sequence[Terms]:
+        """Returns one mapping for each result; failed samples are not among them."""
         ...
 
 
@@ -153,3 +172,21 @@ def score(reward: Reward, result: Result) -> Terms:
     if result.penalty:
         terms["invalid"] = -result.penalty
     return terms
+
+
+def score_group(reward: GroupReward, results: Sequence[Result]) -> list[Terms]:
+    """Returns the terms of each sample of a question; those that failed have none and do not count.
+
+    Raises:
+        ValueError: the reward did not return one mapping for each result that it got.
+    """
+    whole = [result for result in results if not result.stop.is_failure]
+    shown = whole if reward.reads_transcript else [r.without_retrieved_text() for r in whole]
+    found = reward(shown) if shown else ()
+    if len(found) != len(shown):
+        raise ValueError(
+            f"{type(reward).__name__} must return terms for each of {len(shown)} results, "
+            f"got {len(found)}"
+        )
+    terms = iter(found)
+    return [{} if result.stop.is_failure else dict(next(terms)) for result in results]

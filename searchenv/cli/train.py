@@ -1,6 +1,6 @@
 """``searchenv train``: language models that learn to search."""
 
-from searchenv.cli import train_arms, train_model, train_tiny
+from searchenv.cli import train_arms, train_model, train_tiny, train_verl
 from searchenv.cli.options import Commands
 
 __all__ = ["add_commands"]
@@ -16,3 +16,4 @@ def add_commands(commands: Commands) -> None:
     train_model.add_sft(names)
     train_model.add_rejection(names)
     train_arms.add_arms(names)
+    train_verl.add_verl(names)

@@ -1,13 +1,13 @@
 """One text while a local model writes it: ids, characters, and where it ends."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from searchenv.policies.generation import Completion, Finish
 
-__all__ = ["Draft", "Tokenizer"]
+__all__ = ["Draft", "Tokenizer", "read_completion"]
 
 _CONTEXT = 8  # ids before the text that decode with it: some tokenizers drop a first space
 _HALF = "\ufffd"  # what the first bytes of a character decode to
@@ -147,3 +147,40 @@ class Draft:
         return self._tokenizer.decode(
             ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
+
+
+def read_completion(
+    prompt: Sequence[int],
+    ids: Sequence[int],
+    logprobs: Sequence[float],
+    tokenizer: Tokenizer,
+    *,
+    ends: Collection[int],
+    stop: Sequence[str],
+    include_stop: bool,
+    room: int,
+) -> Completion:
+    """Returns ids that a server of tokens sampled as the text that they are.
+
+    It is what :class:`TransformersGenerator` makes of the same ids. What follows the first stop
+    string or end token is dropped.
+
+    Args:
+        prompt: the ids before them.
+        ids: at least one.
+        logprobs: one for each id.
+        tokenizer: of the model.
+        ends: ids that end a text.
+        stop: strings that end it.
+        include_stop: whether the text holds the one that ended it.
+        room: ids that were asked for; so many mean that the text was cut.
+    """
+    draft = Draft(list(prompt), room, np.random.default_rng(0), tokenizer, tuple(stop), ())
+    for token, logprob in zip(ids, logprobs, strict=True):
+        take = draft.end if token in ends else draft.take
+        take(token, logprob)
+        if draft.finish is not None:
+            break
+    else:
+        draft.finish = Finish.STOP  # the server stopped for a reason of its own
+    return draft.completion(include_stop=include_stop)

@@ -1,0 +1,68 @@
+"""What the trajectories of one process share: tools, limits, rewards, and the log."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+from searchenv.integrations.verl.groups import GroupBarrier
+from searchenv.integrations.verl.log import EpisodeLog
+from searchenv.integrations.verl.node import node_service
+from searchenv.integrations.verl.pooling import ToolPool
+from searchenv.integrations.verl.settings import LoopSettings
+from searchenv.task import Task
+from searchenv.types import Question
+
+__all__ = ["Worker", "shared_worker"]
+
+_ANY = (Question("", "?", ()),)  # a task wants questions; the loop reads them from the rows
+
+
+class Worker:
+    """The parts of a task that are made once in a process, in its event loop.
+
+    Args:
+        settings: of the loop.
+        tokenizer: measures observations.
+    """
+
+    def __init__(self, settings: LoopSettings, tokenizer: Any) -> None:
+        index = node_service(settings) if settings.retrieval == "node" else settings.index
+        task = Task(
+            index=index,
+            engine=settings.engine or None,
+            questions=_ANY,
+            protocol=settings.protocol,
+            k=settings.k,
+        )
+        self.settings = settings
+        self.protocol = task.protocol
+        self.limits = settings.limits(
+            lambda text: len(tokenizer.encode(text, add_special_tokens=False))
+        )
+        self.reward = settings.make_reward()
+        group_reward = settings.make_group_reward()
+        self.barrier = None if group_reward is None else GroupBarrier(group_reward)
+        self.pool = ToolPool(task.tools)
+        self.log = EpisodeLog(settings.log, self.spent)
+        self._environment_s = 0.0
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Counts the time inside the block as the environment's."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._environment_s += time.perf_counter() - started
+
+    def spent(self) -> dict[str, float]:
+        """Returns the seconds that this process has spent so far; waiting is not among them."""
+        return {"environment": self._environment_s, "retrieval": self.pool.seconds}
+
+
+@lru_cache(maxsize=8)
+def shared_worker(settings: LoopSettings, tokenizer: Any) -> Worker:
+    """Returns the worker of this process; verl makes a loop for every trajectory."""
+    return Worker(settings, tokenizer)
