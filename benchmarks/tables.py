@@ -37,9 +37,8 @@ def main() -> None:
     readme.write_text(text, encoding="utf-8")
     for path in sorted(FOLDER.glob("*/expected.toml")):
         card = path.with_name("README.md")
-        rows = expected(path)
-        text = EXPECTED.sub(lambda _, rows=rows: rows, card.read_text(encoding="utf-8"))
-        card.write_text(text, encoding="utf-8")
+        parts = EXPECTED.split(card.read_text(encoding="utf-8"))
+        card.write_text(expected(path).join(parts), encoding="utf-8")
 
 
 def expected(path: Path) -> str:
