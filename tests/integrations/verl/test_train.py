@@ -1,0 +1,118 @@
+"""verl's own trainer, in processes of its own, with a model of random weights."""
+
+import json
+import re
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from searchenv.errors import RunError
+from searchenv.integrations.verl.config import VerlConfig
+from searchenv.integrations.verl.launch import train_verl
+from searchenv.integrations.verl.log import read_log
+from searchenv.questions import write_questions
+from searchenv.training.settings import settings_of
+from searchenv.worlds import FactWorld
+
+STEPS, BATCH, SAMPLES = 3, 4, 4
+
+
+@pytest.fixture(scope="module")
+def config(
+    tmp_path_factory: pytest.TempPathFactory, random_model: Path, index: Path, world: FactWorld
+) -> VerlConfig:
+    questions = tmp_path_factory.mktemp("questions") / "questions.jsonl"
+    write_questions(questions, world.split("train"))
+    table = {
+        "model": str(random_model),
+        "train": {"questions": str(questions)},
+        "val": {"questions": str(questions), "limit": 4},
+        "task": {
+            "index": str(index),
+            "reward": "searchenv_probe:Length",
+            "max_turns": 3,
+            "max_tokens": 12,
+        },
+        "verl": {
+            "data": {
+                "train_batch_size": BATCH,
+                "max_prompt_length": 32,
+                "max_response_length": 128,
+            },
+            "actor_rollout_ref": {
+                "actor": {
+                    "optim": {"lr": 1e-2},
+                    "ppo_mini_batch_size": BATCH,
+                    "ppo_micro_batch_size_per_gpu": 16,
+                    "policy_loss": {"loss_mode": "probe"},
+                },
+                "rollout": {"n": SAMPLES, "log_prob_micro_batch_size_per_gpu": 16},
+            },
+            "trainer": {
+                "total_training_steps": STEPS,
+                "save_freq": STEPS,
+                "test_freq": -1,
+                "val_before_train": False,
+            },
+        },
+    }
+    return settings_of(VerlConfig, table)
+
+
+@pytest.mark.xdist_group("verl")
+def test_the_real_trainer_trains_what_the_policy_wrote_and_nothing_else(
+    config: VerlConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules, out, probe = tmp_path / "modules", tmp_path / "out", tmp_path / "probe.jsonl"
+    modules.mkdir()
+    shutil.copy(Path(__file__).with_name("probe.py"), modules / "searchenv_probe.py")
+    monkeypatch.setenv("PYTHONPATH", str(modules))
+    monkeypatch.syspath_prepend(str(modules))
+    monkeypatch.setenv("VERL_USE_EXTERNAL_MODULES", "searchenv_probe")
+    monkeypatch.setenv("PROBE_FILE", str(probe))
+    config.verl["trainer"]["rollout_data_dir"] = str(tmp_path / "dump")
+    steps: dict[int, Mapping[str, float]] = {}
+
+    outcome = train_verl(config, out, device="cpu", on_step=steps.__setitem__)
+
+    assert (outcome.steps, outcome.failed, sorted(steps)) == (STEPS, 0, [1, 2, 3])
+    for metrics in steps.values():
+        assert metrics["training/rollout_probs_diff_max"] < 1e-6
+
+    gradients = lines(probe)
+    assert len(gradients) == STEPS
+    for gradient in gradients:
+        assert gradient["trained"] > 0
+        assert gradient["untrained"] == 0
+        assert gradient["num_untrained"] > 0
+
+    log = (out / "verl.log").read_text(encoding="utf-8", errors="replace")
+    changes = [float(found) for found in re.findall(r"largest change (\S+),", log)]
+    assert changes[0] == 0
+    assert len(changes) == 1 + STEPS
+    assert min(changes[1:]) > 0
+
+    played = {f"{line['uid']}_{line['session']}_0": line for line in read_log(out / "episodes")}
+    assert len(played) == STEPS * BATCH * SAMPLES
+    assert set(Counter(line["uid"] for line in played.values()).values()) == {SAMPLES}
+    for step in steps:
+        dumped = lines(tmp_path / "dump" / f"{step}.jsonl")
+        assert len(dumped) == BATCH * SAMPLES
+        assert {line["step"] for line in dumped} == {step}
+        for line in dumped:
+            assert line["score"] == pytest.approx(played[line["uid"]]["reward"], abs=1e-6)
+        mean = sum(line["score"] for line in dumped) / len(dumped)
+        assert steps[step]["critic/score/mean"] == pytest.approx(mean, abs=1e-6)
+
+    assert outcome.model == out / "model"
+    with pytest.raises(RunError, match=r"differs in actor_rollout_ref\.actor\.optim\.lr"):
+        config.verl["actor_rollout_ref"]["actor"]["optim"]["lr"] = 1e-3
+        train_verl(config, out, device="cpu")
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
