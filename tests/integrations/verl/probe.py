@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,14 +21,14 @@ class Length:
         return {"length": sum(len(s.text) for s in result.segments if s.trained) / 100}
 
 
-@register_policy_loss("probe")  # type: ignore[arg-type]
+@register_policy_loss("probe")  # type: ignore[untyped-decorator]
 def probe(
     old_log_prob: torch.Tensor,
     log_prob: torch.Tensor,
     advantages: torch.Tensor,
     response_mask: torch.Tensor,
     **others: Any,
-) -> tuple[torch.Tensor, dict[str, Any]]:
+) -> Any:
     """Returns verl's own loss; appends the largest gradients to the file that PROBE_FILE names."""
 
     def note(gradient: torch.Tensor) -> None:
@@ -37,9 +38,9 @@ def probe(
             "untrained": float(gradient[~trained].abs().max()),
             "num_untrained": int((~trained & (log_prob != 0)).sum()),
         }
-        with open(os.environ["PROBE_FILE"], "a", encoding="ascii") as stream:
+        with Path(os.environ["PROBE_FILE"]).open("a", encoding="ascii") as stream:
             stream.write(json.dumps(line) + "\n")
 
-    log_prob.register_hook(note)
+    log_prob.register_hook(note)  # type: ignore[no-untyped-call]
     loss = get_policy_loss_fn("vanilla")
     return loss(old_log_prob, log_prob, advantages, response_mask, **others)

@@ -109,8 +109,8 @@ def test_the_real_trainer_trains_what_the_policy_wrote_and_nothing_else(
         assert steps[step]["critic/score/mean"] == pytest.approx(mean, abs=1e-6)
 
     assert outcome.model == out / "model"
+    config.verl["actor_rollout_ref"]["actor"]["optim"]["lr"] = 1e-3
     with pytest.raises(RunError, match=r"differs in actor_rollout_ref\.actor\.optim\.lr"):
-        config.verl["actor_rollout_ref"]["actor"]["optim"]["lr"] = 1e-3
         train_verl(config, out, device="cpu")
 
 
