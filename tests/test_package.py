@@ -16,10 +16,10 @@ LAYERS = (
     {"driver", "rendering", "task", "env", "vector", "wrappers"},
     {"policies"},
     {"evaluation"},
-    {"exports", "viewer", "integrations"},
+    {"exports", "viewer"},
     {"training"},
     {"systems"},
-    {"serving"},
+    {"integrations", "serving"},
     {"cli"},
 )
 HEAVY = ("torch", "jnius", "faiss", "transformers", "pyserini", "numba", "bm25s", "pyarrow")

@@ -2,13 +2,12 @@
 
     python agents/verl_grpo/experiment.py --work build/verl_grpo
 
-It goes on where it was interrupted, writes a row a finished arm and seed into ``rows`` beside it, and
-then the tables of README.md and ``curve.png``. ``--tables`` writes only those.
+It goes on where it was interrupted, writes a row a finished arm and seed into ``rows`` beside it,
+and then the tables of README.md and ``curve.png``. ``--tables`` writes only those.
 """
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -168,8 +167,9 @@ def write_tables(rows: list[dict[str, Any]]) -> None:
     readme = HERE / "README.md"
     text = readme.read_text()
     for name in TEMPERATURES:
-        place = re.compile(rf"(<!-- {name} -->).*?(<!-- end -->)", re.DOTALL)
-        text = place.sub(lambda m, t=table_of(rows, name): f"{m[1]}\n{t}\n{m[2]}", text)
+        before, rest = text.split(f"<!-- {name} -->", 1)
+        after = rest.split("<!-- end -->", 1)[1]
+        text = f"{before}<!-- {name} -->\n{table_of(rows, name)}\n<!-- end -->{after}"
     readme.write_text(text)
 
 
