@@ -53,7 +53,7 @@ def test_a_file_and_the_changes_of_the_command_line(file: Path) -> None:
 )
 def test_a_wrong_file_says_what_is_wrong(file: Path, text: str, says: str) -> None:
     file.write_text(text)
-    with pytest.raises(ValueError, match="train.yaml") as caught:
+    with pytest.raises(ValueError, match=r"train\.yaml") as caught:
         read_config(file)
     assert says in str(caught.value)
 
@@ -128,7 +128,7 @@ def test_a_prompt_that_is_too_long_is_an_error(random_model: Path, tmp_path: Pat
     table = {"model": str(random_model), "verl": {"data": {"max_prompt_length": 2}}}
     config = settings_of(VerlConfig, table)
     question = Question("q7", "Bado 's tutor ?", ("Rupo",))
-    with pytest.raises(ValueError, match="prompt of question 'q7' has .* which is 2, or leave"):
+    with pytest.raises(ValueError, match=r"prompt of question 'q7' has .* which is 2, or leave"):
         check_prompts(compose(config, tmp_path, "cpu"), config, (question,))
 
 
