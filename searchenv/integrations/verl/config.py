@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from searchenv.errors import did_you_mean
 from searchenv.integrations.verl.cpu_rollout import CPU_ROLLOUT
@@ -69,10 +69,11 @@ def read_config(path: str | os.PathLike[str], changes: tuple[str, ...] = ()) -> 
     from yaml import YAMLError
 
     try:
-        loaded = OmegaConf.merge(OmegaConf.load(Path(path)), OmegaConf.from_dotlist(list(changes)))
-        table = OmegaConf.to_container(loaded, resolve=False)
-        if not isinstance(table, dict):
-            raise ValueError(f"expected a table, got {type(table).__name__}")
+        loaded = OmegaConf.load(Path(path))
+        if not OmegaConf.is_dict(loaded):
+            raise ValueError("expected a table such as model: FOLDER, got a list")
+        merged = OmegaConf.merge(loaded, OmegaConf.from_dotlist(list(changes)))
+        table = cast(dict[str, Any], OmegaConf.to_container(merged, resolve=False))
         return settings_of(VerlConfig, {str(key): value for key, value in table.items()})
     except (ValueError, YAMLError, OmegaConfBaseException) as error:
         raise ValueError(f"{Path(path)}: {error}") from error
@@ -203,8 +204,8 @@ def _check_keys(base: Any, given: Mapping[str, Any]) -> None:
                 break
             if not hasattr(table, "keys") or not len(table):
                 break  # null or {}: verl takes anything there
-            if name not in table:
-                known = [str(key) for key in table]
+            known = [str(key) for key in table]
+            if name not in known:  # "in table" is false where verl demands a value
                 raise ValueError(
                     f"verl has no key {'.'.join(filter(None, (where, name)))}. "
                     f"{did_you_mean(name, known)}"

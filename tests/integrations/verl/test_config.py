@@ -47,7 +47,7 @@ def test_a_file_and_the_changes_of_the_command_line(file: Path) -> None:
         ("model: m\ntask: {retrieval: cloud}\n", "retrieval must be process or node, got 'cloud'"),
         ("model: m\ntask: {max_searches: -2}\n", "max_searches must be >= -1, got -2"),
         ("task: {k: 3}\n", "model"),
-        ("- a\n", "expected a table, got list"),
+        ("- a\n", "expected a table such as model: FOLDER, got a list"),
         ("model: [\n", "train.yaml"),
     ],
 )
@@ -165,7 +165,6 @@ def test_the_recipes_for_clusters_fit_verls_schema(name: str, tmp_path: Path) ->
     for part in (
         plan.actor_rollout_ref.actor,
         plan.actor_rollout_ref.rollout,
-        plan.actor_rollout_ref.ref,
         plan.algorithm,
     ):
         omega_conf_to_dataclass(part)

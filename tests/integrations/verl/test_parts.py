@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from searchenv.episode import Episode
 from searchenv.integrations.verl.groups import GroupBarrier
 from searchenv.integrations.verl.pooling import ToolPool
+from searchenv.protocols import SearchR1
 from searchenv.results import Result
-from searchenv.types import Observation, Terms, Tool, ToolCall, ToolResult
+from searchenv.types import Limits, Observation, Question, Terms, Tool, ToolCall, ToolResult
 
 
 class Slow:
@@ -27,6 +29,13 @@ class Slow:
         if any(call.query == "raise" for call in calls):
             raise ZeroDivisionError("the tool is broken")
         return [Observation((), text=call.query) for call in calls]
+
+
+@pytest.fixture
+def result() -> Result:
+    episode = Episode(Question("q", "Who?", ("Bado",)), SearchR1(), Limits())
+    episode.act("<answer> Bado </answer>")
+    return episode.result
 
 
 def call(query: str) -> list[ToolCall]:
