@@ -8,6 +8,7 @@ A sample whose tool failed gives no trajectory. Its siblings live: verl drops a 
 one member raises, so that nothing is raised here but what is a fault of the set-up.
 """
 
+import asyncio
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -34,6 +35,9 @@ from searchenv.training.settings import settings_of
 from searchenv.types import Terms
 
 __all__ = ["SearchAgentLoop"]
+
+_GRACE_S = 60.0
+"""How long a step is held after an outage, for who started verl to end it before it is learnt."""
 
 
 class SearchAgentLoop(AgentLoopBase):  # type: ignore[misc]
@@ -148,7 +152,11 @@ class SearchAgentLoop(AgentLoopBase):  # type: ignore[misc]
         terms = {**record.outcome.terms, **await sample.arrive()}
         reward = float(sum(terms.values()))
         worker.log.episode(record, terms, tokens, sample.about())
-        if result.stop.is_failure or not tokens.response_ids:
+        failed = result.stop.is_failure
+        if worker.is_outage((sample.split, sample.step), failed=failed):
+            worker.log.fault(f"too many samples of step {sample.step} failed: {result.error}")
+            await asyncio.sleep(_GRACE_S)
+        if failed or not tokens.response_ids:
             return []
         return AgentLoopOutput(
             **_cut(tokens, self._response_length),

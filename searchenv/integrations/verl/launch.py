@@ -240,7 +240,7 @@ def _why(out: Path, code: int, lines: list[dict[str, Any]], steps: int) -> str:
     faults = list(read_faults(out / "episodes").values())
     failed = [line["error"] for line in lines if line["error"] is not None]
     if faults:
-        cause = f"an episode raised what is no mistake of the agent:\n{faults[0].rstrip()}"
+        cause = f"this is no mistake of the agent: {faults[0].rstrip()}"
     elif failed:
         cause = f"{len(failed)} of {len(lines)} samples failed, the last one with: {failed[-1]}"
     else:

@@ -48,6 +48,9 @@ class LoopSettings:
     on_limit: str = "end"
     on_invalid: str = "hint"
     invalid_penalty: float = 0.1
+    max_failed: float = 0.5
+    """Share of a step's samples that may be lost to failed tools. More of them, and at least 4, end
+    the training before the step is learnt: those that are left did not search."""
     seed: int = 0
     """What samples are drawn from, where the rollout backend takes seeds."""
     log: str = ""
@@ -60,6 +63,8 @@ class LoopSettings:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
         if self.max_searches < -1:
             raise ValueError(f"max_searches must be >= -1, got {self.max_searches}")
+        if not 0 <= self.max_failed <= 1:
+            raise ValueError(f"max_failed must be in [0, 1], got {self.max_failed}")
         if self.retrieval not in ("process", "node"):
             raise ValueError(f"retrieval must be process or node, got {self.retrieval!r}")
         self.limits(len)

@@ -1,6 +1,7 @@
 """What the trajectories of one process share: tools, limits, rewards, and the log."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -16,6 +17,7 @@ from searchenv.types import Question
 
 __all__ = ["Worker", "shared_worker"]
 
+_MIN_FAILED = 4
 _ANY = (Question("", "?", ()),)  # a task wants questions; the loop reads them from the rows
 
 
@@ -47,6 +49,22 @@ class Worker:
         self.pool = ToolPool(task.tools)
         self.log = EpisodeLog(settings.log, self.spent)
         self._environment_s = 0.0
+        self._played: Counter[tuple[str, int]] = Counter()
+        self._failed: Counter[tuple[str, int]] = Counter()
+
+    def is_outage(self, step: tuple[str, int], *, failed: bool) -> bool:
+        """Counts an episode of a step; returns whether too many of the step have failed.
+
+        Args:
+            step: split and number.
+            failed: whether this one has.
+        """
+        self._played[step] += 1
+        self._failed[step] += failed
+        lost = self._failed[step]
+        return (
+            failed and lost >= _MIN_FAILED and lost > self.settings.max_failed * self._played[step]
+        )
 
     @contextmanager
     def busy(self) -> Iterator[None]:

@@ -45,6 +45,7 @@ def test_a_file_and_the_changes_of_the_command_line(file: Path) -> None:
         ("model: m\ntask: {protocl: react}\n", "protocl"),
         ("model: m\ntask: {k: 0}\n", "k must be >= 1, got 0"),
         ("model: m\ntask: {retrieval: cloud}\n", "retrieval must be process or node, got 'cloud'"),
+        ("model: m\ntask: {max_failed: 2}\n", "max_failed must be in [0, 1], got 2"),
         ("model: m\ntask: {max_searches: -2}\n", "max_searches must be >= -1, got -2"),
         ("task: {k: 3}\n", "model"),
         ("- a\n", "expected a table such as model: FOLDER, got a list"),
