@@ -1,18 +1,12 @@
 """The agent loop in verl's own base class, with a server that writes what a test wants."""
 
-import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from omegaconf import OmegaConf
-from transformers import AutoTokenizer
-from verl.experimental.agent_loop.agent_loop import DictConfigWrap
 
-from searchenv.integrations.verl.agent_loop import SearchAgentLoop
 from searchenv.integrations.verl.log import read_faults, read_log
 from searchenv.integrations.verl.parquet import question_row
 from searchenv.protocols import SearchR1
@@ -22,6 +16,9 @@ from searchenv.worlds import FactWorld
 
 Write = Callable[[int], str]
 """From the number of a sample's turn to what is written in it."""
+
+Play = Callable[..., tuple[list[Any], Any]]
+"""Plays one group of samples; returns what verl gets of each, and the server of the first."""
 
 
 class FewestSearches:
@@ -34,77 +31,9 @@ class FewestSearches:
         return [{"fewest": float(result.num_calls == least)} for result in results]
 
 
-class Server:
-    """Takes and gives ids as verl's server client does; each id has the log-probability -0.5."""
-
-    def __init__(self, tokenizer: Any, write: Write) -> None:
-        self.tokenizer = tokenizer
-        self.write = write
-        self.turns: dict[str, int] = {}
-        self.prompts: list[list[int]] = []
-        self.asked: list[Mapping[str, Any]] = []
-
-    async def generate(
-        self, request_id: str, *, prompt_ids: list[int], sampling_params: Mapping[str, Any]
-    ) -> SimpleNamespace:
-        turn = self.turns.get(request_id, 0)
-        self.turns[request_id] = turn + 1
-        self.prompts.append(list(prompt_ids))
-        self.asked.append(sampling_params)
-        ids = self.tokenizer.encode(self.write(turn), add_special_tokens=False)
-        ids = ids[: sampling_params["max_tokens"]]
-        steps = {"min_global_steps": 3 + turn, "max_global_steps": 3 + turn}
-        return SimpleNamespace(token_ids=ids, log_probs=[-0.5] * len(ids), extra_fields=steps)
-
-
 @pytest.fixture
 def question(world: FactWorld) -> Question:
     return world.split("train")[0]
-
-
-def play(
-    model: Path,
-    index: str,
-    question: Question,
-    writes: Sequence[Write],
-    *,
-    response_length: int = 200,
-    prompt_length: int = 40,
-    **task: object,
-) -> tuple[list[Any], Server]:
-    """Plays one group of samples; returns what verl gets of each."""
-    tokenizer = AutoTokenizer.from_pretrained(model)
-    rollout = {
-        "n": len(writes),
-        "val_kwargs": {"n": 1},
-        "prompt_length": prompt_length,
-        "response_length": response_length,
-        "name": "vllm",
-    }
-    config = OmegaConf.create({"actor_rollout_ref": {"rollout": rollout}, "data": {}})
-    row = question_row(question, SearchR1(), index=0)
-    servers = [Server(tokenizer, write) for write in writes]
-
-    async def run() -> list[Any]:
-        loops = [
-            SearchAgentLoop(
-                trainer_config=DictConfigWrap(config),
-                server_manager=server,
-                tokenizer=tokenizer,
-                processor=None,
-                dataset_cls=None,
-                data_config=DictConfigWrap(config.data),
-                task={"index": index, "max_observation": 60, "max_tokens": 40, **task},
-            )
-            for server in servers
-        ]
-        runs = [
-            loop.run({"temperature": 1.0}, **row, uid="u", session_id=i, global_steps=3)
-            for i, loop in enumerate(loops)
-        ]
-        return await asyncio.wait_for(asyncio.gather(*runs), 60)
-
-    return asyncio.run(run()), servers[0]
 
 
 def searcher(question: Question) -> Write:
@@ -115,7 +44,7 @@ def searcher(question: Question) -> Write:
 
 
 def test_ids_masks_and_reward_are_those_of_the_episode(
-    random_model: Path, index: Path, question: Question
+    play: Play, random_model: Path, index: Path, question: Question
 ) -> None:
     write = searcher(question)
     (output,), server = play(random_model, str(index), question, [write])
@@ -147,7 +76,7 @@ def test_ids_masks_and_reward_are_those_of_the_episode(
 
 
 def test_what_a_server_wrote_after_the_stop_is_dropped(
-    random_model: Path, index: Path, question: Question
+    play: Play, random_model: Path, index: Path, question: Question
 ) -> None:
     right = searcher(question)(1)
     (output,), server = play(random_model, str(index), question, [lambda turn: f"{right} Bado"])
@@ -156,7 +85,7 @@ def test_what_a_server_wrote_after_the_stop_is_dropped(
 
 
 def test_a_failed_tool_gives_no_trajectory_and_is_counted(
-    random_model: Path, question: Question, tmp_path: Path
+    play: Play, random_model: Path, question: Question, tmp_path: Path
 ) -> None:
     nobody = "http://127.0.0.1:9"
     writes = [searcher(question), lambda turn: "<answer> Bado </answer>"]
@@ -170,7 +99,7 @@ def test_a_failed_tool_gives_no_trajectory_and_is_counted(
 
 
 def test_a_full_response_ends_the_episode_unanswered(
-    random_model: Path, index: Path, question: Question, tmp_path: Path
+    play: Play, random_model: Path, index: Path, question: Question, tmp_path: Path
 ) -> None:
     (output,), _ = play(
         random_model,
@@ -187,7 +116,7 @@ def test_a_full_response_ends_the_episode_unanswered(
 
 
 def test_a_prompt_that_is_too_long_gives_no_trajectory(
-    random_model: Path, index: Path, question: Question, tmp_path: Path
+    play: Play, random_model: Path, index: Path, question: Question, tmp_path: Path
 ) -> None:
     writes = [searcher(question)]
     (output,), server = play(
@@ -199,7 +128,7 @@ def test_a_prompt_that_is_too_long_gives_no_trajectory(
 
 
 def test_a_group_reward_sees_all_siblings_that_did_not_fail(
-    random_model: Path, index: Path, question: Question
+    play: Play, random_model: Path, index: Path, question: Question
 ) -> None:
     def raises(turn: int) -> str:
         raise OSError("the server is gone")
@@ -214,7 +143,7 @@ def test_a_group_reward_sees_all_siblings_that_did_not_fail(
 
 
 def test_what_is_no_mistake_of_the_agent_is_noted_and_raised(
-    random_model: Path, index: Path, question: Question, tmp_path: Path
+    play: Play, random_model: Path, index: Path, question: Question, tmp_path: Path
 ) -> None:
     def raises(turn: int) -> str:
         raise OSError("the server is gone")

@@ -12,28 +12,10 @@ from searchenv.integrations.verl.config import VerlConfig
 from searchenv.integrations.verl.launch import train_verl
 from searchenv.integrations.verl.log import read_log
 from searchenv.questions import write_questions
-from searchenv.training.corpus import Mix
-from searchenv.training.models import ModelSize
-from searchenv.training.pretrain import Phase, Pretraining, pretrain
 from searchenv.training.settings import settings_of
-from searchenv.training.teacher import Habits
-from searchenv.worlds import FactConfig, FactWorld
+from searchenv.worlds import FactWorld
 
 BATCH, SAMPLES = 4, 4
-
-
-@pytest.fixture(scope="module")
-def searching_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that has learnt the form of a search, and little else."""
-    folder = tmp_path_factory.mktemp("models") / "searching"
-    phase = Phase(120, 16, 1e-2, Mix(copies=0, readings=0, habits=Habits(search=1, right=1)))
-    settings = Pretraining(
-        world=FactConfig(entities=12, relations=3),
-        model=ModelSize(width=32, layers=1, heads=2, inner=32, context=512),
-        phases=(phase,),
-    )
-    pretrain(settings, folder)
-    return folder
 
 
 @pytest.mark.xdist_group("verl")
