@@ -14,6 +14,12 @@ from searchenv.exports import (
     load_tokenizer,
     select,
 )
+from searchenv.exports.whole import whole_folder
+from searchenv.protocols import get_protocol
+from searchenv.questions import read_questions
+from searchenv.task import DEMO
+from searchenv.types import Question
+from searchenv.worlds import demo_questions
 
 __all__ = ["add_commands"]
 
@@ -26,6 +32,7 @@ def add_commands(commands: Commands) -> None:
     _add(formats, "parquet", _parquet, "FILE", "one record a row")
     _add(formats, "trec", _trec, "DIR", "what was found, as TREC run and qrels files")
     _add_sft(formats)
+    _add_verl(formats)
 
 
 def _add(
@@ -57,6 +64,16 @@ def _add_sft(formats: Commands) -> None:
     )
     add("--answered", action="store_true", help="only episodes that ended with an answer")
     add("--max-turns", type=int, metavar="N", help="only episodes of at most N moves")
+
+
+def _add_verl(formats: Commands) -> None:
+    parser = formats.add_parser("verl", help="questions as verl's parquet files, one a split")
+    add = parser.add_argument
+    add("questions", metavar="QUESTIONS", help="a file, hf:NAME:SPLIT, or demo")
+    add("--out", metavar="DIR", type=Path, required=True, help="a new folder")
+    add("--protocol", default="search_r1", help="makes the prompts (default: search_r1)")
+    add("--agent", metavar="NAME", help="verl's agent loop (default: that of searchenv train verl)")
+    parser.set_defaults(run=_verl)
 
 
 def _min_score(text: str) -> tuple[str, float]:
@@ -105,4 +122,25 @@ def _sft(arguments: argparse.Namespace) -> int:
     print(f"{len(selection.kept)} of {len(records)} episodes in {arguments.out}")
     for reason, count in selection.left_out.items():
         print(f"left out, {reason}: {count}")
+    return 0
+
+
+def _verl(arguments: argparse.Namespace) -> int:
+    from searchenv.integrations.verl.parquet import AGENT_NAME, write_parquet
+
+    protocol = get_protocol(arguments.protocol)
+    if arguments.questions == DEMO:
+        questions = demo_questions()
+    else:
+        questions = read_questions(arguments.questions)
+    splits: dict[str, list[Question]] = {}
+    for question in questions:
+        splits.setdefault(str(question.metadata.get("split", "train")), []).append(question)
+    with whole_folder(arguments.out) as folder:
+        for split, members in splits.items():
+            path = folder / f"{split}.parquet"
+            agent = arguments.agent or AGENT_NAME
+            write_parquet(members, protocol, path, split=split, agent_name=agent)
+    for split, members in splits.items():
+        print(f"{len(members)} questions in {arguments.out / split}.parquet")
     return 0

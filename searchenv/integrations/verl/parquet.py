@@ -24,6 +24,7 @@ def question_row(
     index: int,
     split: str = "train",
     data_source: str = "searchenv",
+    agent_name: str = AGENT_NAME,
 ) -> dict[str, object]:
     """Returns a question as a row of verl 0.9's ``RLHFDataset``.
 
@@ -36,6 +37,7 @@ def question_row(
         index: the number of the row.
         split: what ``extra_info`` says of it.
         data_source: what verl groups its validation figures by.
+        agent_name: the agent loop that plays it.
     """
     return {
         "data_source": data_source,
@@ -48,7 +50,7 @@ def question_row(
             # one string: questions of different sets have different metadata
             "question": json.dumps(asdict(question)),
         },
-        "agent_name": AGENT_NAME,
+        "agent_name": agent_name,
     }
 
 
@@ -74,6 +76,7 @@ def write_parquet(
     *,
     split: str = "train",
     data_source: str = "searchenv",
+    agent_name: str = AGENT_NAME,
 ) -> None:
     """Writes questions as a parquet file of verl's, a row each, in their order.
 
@@ -86,7 +89,14 @@ def write_parquet(
     if not questions:
         raise ValueError("expected at least one question, got none")
     rows = [
-        question_row(question, protocol, index=index, split=split, data_source=data_source)
+        question_row(
+            question,
+            protocol,
+            index=index,
+            split=split,
+            data_source=data_source,
+            agent_name=agent_name,
+        )
         for index, question in enumerate(questions)
     ]
     with whole_file(path) as part:
