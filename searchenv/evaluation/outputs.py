@@ -16,7 +16,13 @@ from dataclasses import dataclass
 from searchenv.errors import RunError
 from searchenv.questions.files import read_records
 
-__all__ = ["Output", "read_flashrag", "read_r1_searcher", "read_search_r1"]
+__all__ = [
+    "Output",
+    "count_r1_searches",
+    "read_flashrag",
+    "read_r1_searcher",
+    "read_search_r1",
+]
 
 # The prompt and passages may name the tags; only a query that was answered has them side by side.
 _R1_SEARCH = re.compile(r"<\|end_of_query\|>\s*<\|begin_of_documents\|>\n")
@@ -41,6 +47,13 @@ class Output:
     """None where the file does not say."""
     verdict: str | None = None
     """What a judge said, in lower case."""
+    transcript: str | None = None
+    """All that the agent read and wrote, where the file of R1-Searcher's has it."""
+
+
+def count_r1_searches(transcript: str) -> int:
+    """Returns how many queries were answered with documents in a text with R1-Searcher's tags."""
+    return len(_R1_SEARCH.findall(transcript))
 
 
 def read_r1_searcher(source: str, verdict: str) -> list[Output]:
@@ -48,15 +61,16 @@ def read_r1_searcher(source: str, verdict: str) -> list[Output]:
 
     def parse(record: _Record, where: str) -> Output:
         _text(record, "question", where)
-        said, store = record.get(verdict), record.get("gen_text_store")
-        if store is not None:
-            store = len(_R1_SEARCH.findall(_text(record, "gen_text_store", where)))
+        said, store = record.get(verdict), None
+        if record.get("gen_text_store") is not None:
+            store = _text(record, "gen_text_store", where)
         return Output(
             prediction=_text(record, "pred_ans", where),
             answers=_answers(record, "answer", where),
             stop=_text(record, "stop_reason_final", where),
-            searches=store,
+            searches=None if store is None else count_r1_searches(store),
             verdict=None if said is None else str(said).strip().rstrip(".").lower(),
+            transcript=store,
         )
 
     return list(_rows(source, parse))

@@ -14,6 +14,9 @@ Reinforcement Learning", arXiv 2503.05592, section 2; code RUCAIBox/R1-Searcher 
    query at an end-of-text token counts as a query, in the reference it ends the episode.
 6. The agent's text is not stripped before ``<|end_of_query|>`` is put after it.
 7. Markup inside passages is neutralised and their white space collapsed.
+8. A tab in a query is white space. The evaluation deletes it, which joins the words beside it.
+9. An answer is stripped. The evaluation keeps its white space.
+10. ``LLAMA3`` is the bare chat format; the tokenizer's own template also writes today's date.
 """
 
 from collections.abc import Sequence
@@ -36,12 +39,26 @@ from searchenv.types import (
     ToolCall,
 )
 
-__all__ = ["EVAL_K", "EVAL_LIMITS", "TRAIN_K", "TRAIN_LIMITS", "PassageLayout", "R1Searcher"]
+__all__ = [
+    "EVAL_K",
+    "EVAL_LIMITS",
+    "LLAMA3",
+    "TRAIN_K",
+    "TRAIN_LIMITS",
+    "TURN_TOKENS",
+    "PassageLayout",
+    "R1Searcher",
+    "closing_of",
+]
 
 TRAIN_K = 3
 """Passages a query in training."""
 EVAL_K = 5
 """Passages a query in evaluation."""
+TURN_TOKENS = 512
+"""Tokens a turn may have, in training and in evaluation."""
+LLAMA3 = ChatTemplate("<|start_header_id|>{role}<|end_header_id|>\n\n", "<|eot_id|>")
+"""For Llama-3.1-8B-Instruct; Qwen's instruct models take ``CHATML``."""
 _UNCUT = 1_000_000  # the reference never cuts passages
 
 TRAIN_LIMITS = Limits(
@@ -94,6 +111,8 @@ class R1Searcher(TextProtocol):
         evaluation: stop and clean queries as the published evaluation does: ``</answer>`` and two
             end-of-text tokens stop too, so an open ``<answer>`` is an answer; single quotes and
             ``...`` are also removed from queries.
+        train_closing: the agent is trained on the tag that closes its query, as in the reference,
+            although the environment writes it; False: the loss does not see it.
     """
 
     name = "r1_searcher"
@@ -113,8 +132,10 @@ class R1Searcher(TextProtocol):
         template: ChatTemplate | None = None,
         layout: PassageLayout = PassageLayout.KILT,
         evaluation: bool = False,
+        train_closing: bool = True,
     ) -> None:
         super().__init__(system_prompt=system_prompt, template=template)
+        self.train_closing = train_closing
         self.layout = PassageLayout(layout)
         self.evaluation = evaluation
         self.stop = (
@@ -166,20 +187,12 @@ class R1Searcher(TextProtocol):
         return self.frame[0] + body + self.frame[1]
 
     def reply(self, written: str, messages: Sequence[Message]) -> list[Segment]:
-        """Returns the segments that follow ``written``.
-
-        After a query the first one closes it. The agent is trained on it, as in the reference,
-        although the environment wrote it.
-        """
+        """Returns the segments that follow ``written``; after a query the first one closes it."""
         segments = super().reply(written, messages)
-        if not isinstance(self.parse(written).move, Act):
-            return segments
-        closing = f"{_END_QUERY}\n\n"
-        if _END_QUERY in written:
-            closing = "" if written.endswith("\n\n") else "\n\n"
+        closing = closing_of(written) if isinstance(self.parse(written).move, Act) else ""
         if not closing:
             return segments
-        return [Segment(Source.ENVIRONMENT, closing, trained=True), *segments]
+        return [Segment(Source.ENVIRONMENT, closing, trained=self.train_closing), *segments]
 
     def _parse_query(self, text: str, cut: bool) -> Parsed:
         close = text.find(_END_QUERY)
@@ -217,3 +230,10 @@ class R1Searcher(TextProtocol):
         content = text[start + len("<answer>") : len(text) if close < 0 else close].strip()
         end = len(text) if close < 0 else close + len("</answer>")
         return Parsed(Answer(content) if content else Invalid(Fault.EMPTY_ANSWER), end)
+
+
+def closing_of(written: str) -> str:
+    """Returns what the environment writes to close the query that ``written`` makes."""
+    if _END_QUERY not in written:
+        return f"{_END_QUERY}\n\n"
+    return "" if written.endswith("\n\n") else "\n\n"

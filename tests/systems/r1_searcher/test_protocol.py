@@ -2,12 +2,15 @@ from pathlib import Path
 
 import pytest
 
+from searchenv.episode import Episode
 from searchenv.protocols import CHATML
 from searchenv.systems.r1_searcher import (
     EVAL_K,
     EVAL_LIMITS,
+    LLAMA3,
     TRAIN_K,
     TRAIN_LIMITS,
+    TURN_TOKENS,
     PassageLayout,
     R1Searcher,
 )
@@ -17,10 +20,12 @@ from searchenv.types import (
     Fault,
     Invalid,
     Move,
+    Observation,
     Passage,
     Question,
     Segment,
     Source,
+    StopReason,
     ToolCall,
 )
 
@@ -131,6 +136,15 @@ def test_reply_agent_closed_query_and_paragraph_gets_the_documents_only() -> Non
     assert PROTOCOL.reply(written, messages) == [Segment(Source.ENVIRONMENT, BLOCK, trained=False)]
 
 
+def test_reply_closing_tag_is_not_trained_when_switched_off() -> None:
+    messages = PROTOCOL.results([ToolCall("search", "Emma")], [BLOCK])
+    segments = R1Searcher(train_closing=False).reply("<|begin_of_query|> Emma", messages)
+    assert [(s.text, s.trained) for s in segments] == [
+        ("<|end_of_query|>\n\n", False),
+        (BLOCK, False),
+    ]
+
+
 def test_reply_to_a_mistake_closes_nothing() -> None:
     assert PROTOCOL.reply("I wonder.", PROTOCOL.remark("Search.")) == [
         Segment(Source.ENVIRONMENT, "\nSearch.\n", trained=False)
@@ -172,6 +186,15 @@ def test_opening_with_template_ends_inside_the_thought() -> None:
     assert not any(s.trained for s in segments)
 
 
+def test_opening_for_llama_instruct() -> None:
+    text = "".join(s.text for s in R1Searcher(template=LLAMA3).opening(QUESTION))
+    assert text == (
+        f"<|start_header_id|>system<|end_header_id|>\n\n{R1Searcher.instructions}<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\nWho wrote {question}?<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\n<think>"
+    )
+
+
 def test_opening_system_prompt_with_and_without_question(tmp_path: Path) -> None:
     path = tmp_path / "prompt.txt"
     path.write_text("Task.\n", encoding="utf-8")
@@ -183,6 +206,18 @@ def test_opening_system_prompt_with_and_without_question(tmp_path: Path) -> None
 
 
 def test_constants_as_published() -> None:
-    assert (TRAIN_K, EVAL_K) == (3, 5)
+    assert (TRAIN_K, EVAL_K, TURN_TOKENS) == (3, 5, 512)
     assert (TRAIN_LIMITS.max_turns, dict(TRAIN_LIMITS.max_calls)) == (9, {"search": 8})
     assert (EVAL_LIMITS.max_turns, dict(EVAL_LIMITS.max_calls)) == (9, {"search": 9})
+
+
+def test_training_runs_eight_searches_and_gives_one_more_turn() -> None:
+    episode = Episode(QUESTION, PROTOCOL, TRAIN_LIMITS)
+    for number in range(8):
+        episode.act(f"<|begin_of_query|> {number}")
+        assert len(episode.pending) == 1
+        episode.observe([Observation()])
+    assert episode.awaits_move
+    episode.act("<|begin_of_query|> 8")
+    assert (episode.over, episode.result.stop) == (True, StopReason.MAX_TURNS)
+    assert episode.result.calls == {"search": 8}
