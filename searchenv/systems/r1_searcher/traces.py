@@ -24,7 +24,6 @@ _COUNTED = (  # each of them once a search
     _END,
     f"{_END}\n\n",
 )
-_DOCUMENTS = re.compile(f"{re.escape(_BEGIN)}.*?{re.escape(_END)}", re.DOTALL)
 _PROMPT_ENDS = tuple(
     f"{role}<think>"
     for role in (
@@ -120,7 +119,7 @@ class Trace:
             read_documents: looks for role words in documents, too, as the released code does.
         """
         solution, prediction = self.solution, self.prediction
-        written = _DOCUMENTS.sub("", solution)
+        written = _without_documents(solution)
         tags = ("<think>", "</think>", "<answer>", "</answer>")
         spoken = solution if read_documents else written
         found = {
@@ -138,6 +137,15 @@ class Trace:
     def has_documents(self) -> bool:
         """Whether there is a block of documents that starts with ``(1)``."""
         return f"{_BEGIN}\n(1)" in self.solution
+
+
+def _without_documents(text: str) -> str:
+    """Returns what is outside of closed blocks; by ``find``, as a pattern takes ten times longer."""
+    kept, at = [], 0
+    while (start := text.find(_BEGIN, at)) >= 0 and (stop := text.find(_END, start)) >= 0:
+        kept.append(text[at:start])
+        at = stop + len(_END)
+    return "".join([*kept, text[at:]])
 
 
 def _answered(written: str, turn: Turn) -> str:
