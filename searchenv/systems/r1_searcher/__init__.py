@@ -1,5 +1,12 @@
 """R1-Searcher (Song et al. 2025, arXiv 2503.05592)."""
 
+from searchenv.systems.r1_searcher.curriculum import (
+    PUBLISHED_MIX,
+    Difficulty,
+    Tried,
+    pick_questions,
+    try_questions,
+)
 from searchenv.systems.r1_searcher.protocol import (
     EVAL_K,
     EVAL_LIMITS,
@@ -31,6 +38,7 @@ __all__ = [
     "EVAL_K",
     "EVAL_LIMITS",
     "LLAMA3",
+    "PUBLISHED_MIX",
     "STAGE_ONE_LLAMA",
     "STAGE_ONE_PAPER",
     "STAGE_TWO_CEM",
@@ -42,13 +50,17 @@ __all__ = [
     "TRAIN_LIMITS",
     "TURN_TOKENS",
     "AnswerScore",
+    "Difficulty",
     "PassageLayout",
     "R1Searcher",
     "StageOne",
     "StageTwo",
     "Trace",
+    "Tried",
     "Version",
     "Violation",
+    "pick_questions",
     "score_outputs",
     "score_trace",
+    "try_questions",
 ]
