@@ -1,123 +1,270 @@
 """Discrete moves and numeric features of an episode, for policies that are small networks.
 
-Everything is made of the view of an episode, so that no gold answer can reach a policy.
+Everything is made of the view of an episode, so that no gold answer can reach a policy. A move
+searches the question, answers yes or no, or searches or answers one of the candidates that
+:mod:`searchenv.integrations.candidates` finds. All candidates have the same features, so that one
+small network can judge each; among them is what the rules of
+:class:`searchenv.policies.IterativePolicy` would do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
 from searchenv.episode import EpisodeView
-from searchenv.policies import OneShotPolicy
-from searchenv.policies.clues import Form, Kind, Plan, make_plan
+from searchenv.integrations.candidates import Candidate, find_candidates
+from searchenv.policies import IterativePolicy, OneShotPolicy
+from searchenv.policies.clues import Clue, Form, Kind, Plan, make_plan, question_names
 from searchenv.policies.moves import (
-    expressible,
     may_search,
-    passages_seen,
     searched,
     write_answer,
     write_search,
 )
-from searchenv.policies.reading import bare, read, same_name
-from searchenv.types import Passage
+from searchenv.policies.reading import plain, read, states
+from searchenv.types import Act, Answer, Passage
 
-__all__ = ["ACTIONS", "NUM_FEATURES", "Choices", "read_choices"]
+__all__ = [
+    "ACTIONS",
+    "CANDIDATE_SIZE",
+    "FIXED",
+    "NUM_CANDIDATES",
+    "NUM_FEATURES",
+    "STATE_SIZE",
+    "ChoiceReader",
+    "Choices",
+    "Features",
+    "Option",
+    "read_choices",
+]
 
-_ANCHORS = 2
-_TITLES = 5
-_READ = 5
-_TURNS = 8
+NUM_CANDIDATES = 24
+"""How many names, dates and numbers may be searched or answered in one state."""
+
+FIXED = ("search the question", "answer yes", "answer no")
+"""The actions that do not depend on a candidate."""
 
 ACTIONS = (
-    "search the question",
-    *(f"search name {i} of the question" for i in range(_ANCHORS)),
-    *(f"search title {i} of the last passages" for i in range(_TITLES)),
-    "search the question and the first last title",
-    "answer what the rules read in all passages",
-    *(f"answer what last passage {i} states" for i in range(_READ)),
-    *(f"answer name {i} of the question" for i in range(_ANCHORS)),
-    "answer yes",
-    "answer no",
-    "stop",
+    *FIXED,
+    *(f"search candidate {i}" for i in range(NUM_CANDIDATES)),
+    *(f"answer candidate {i}" for i in range(NUM_CANDIDATES)),
 )
-"""What each number does; "stop" ends the episode with the answer "unknown"."""
+"""What each number does."""
 
-_FALLBACK = ACTIONS.index("answer what the rules read in all passages")
-_PER_TITLE = 4
-NUM_FEATURES = len(ACTIONS) + _PER_TITLE * _TITLES + _TURNS + len(Form) + len(Kind) + 2
+_NAMES = 4
+_TURNS = 8
+_DEPTHS = 4
+_WORDS = 48  # buckets that words are hashed into
+_FADE = 0.7
+_ADVISED = 6
+_PLAIN = 25
+CANDIDATE_SIZE = _PLAIN + _DEPTHS + len(Kind) + 2 * _WORDS
+"""Length of the features of one candidate."""
+STATE_SIZE = _TURNS + len(Form) + len(Kind) + 5 + 2 * _WORDS
+"""Length of the features of the question and the turn."""
+NUM_FEATURES = len(ACTIONS) + STATE_SIZE + NUM_CANDIDATES * CANDIDATE_SIZE
 """Length of the feature vector; each lies between 0 and 1."""
 
 Features = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 
+class Option(NamedTuple):
+    """A search or an answer."""
+
+    answers: bool
+    text: str
+
+
 class Choices(NamedTuple):
     """What may be done in one state of an episode."""
 
     features: Features
-    """(NUM_FEATURES,): the mask, the last titles, the turn, the question, the passages."""
+    """(NUM_FEATURES,): the mask, the state (STATE_SIZE,), then CANDIDATE_SIZE a candidate."""
     mask: Mask
     """(len(ACTIONS),): which actions are possible and not plainly useless."""
-    moves: tuple[str | None, ...]
-    """The text of each action in the episode's protocol; None where the mask is False."""
+    moves: tuple[Option | None, ...]
+    """What each action does; None where the mask is False."""
 
-    def write(self, action: int) -> str:
-        """Returns the move of an action.
+    def write(self, action: int, view: EpisodeView) -> str:
+        """Returns the move of an action; one that the mask forbids follows the rules."""
+        option = self.moves[action]
+        if option is None:
+            return IterativePolicy().act([view])[0]
+        return (write_answer if option.answers else write_search)(view, option.text)
 
-        An action that the mask forbids searches the question, or answers by the rules once
-        anything was found: learners without masks lose no turn to invalid moves.
-        """
-        return self.moves[action] or self.moves[_FALLBACK] or self.moves[0] or str(self.moves[-1])
+
+class ChoiceReader:
+    """Reads views, and remembers the latest states that it has read.
+
+    Args:
+        size: how many states it remembers; one takes about 14 kB.
+    """
+
+    def __init__(self, size: int = 8192) -> None:
+        self._size = size
+        self._known: dict[Hashable, Choices] = {}
+
+    def read(self, view: EpisodeView) -> Choices:
+        """Returns what :func:`read_choices` does."""
+        searches = tuple(searched(view).items())
+        key = (view.protocol, view.question, searches, len(view.moves), may_search(view))
+        choices = self._known.pop(key, None) or read_choices(view)
+        self._known[key] = choices
+        if len(self._known) > self._size:
+            del self._known[next(iter(self._known))]
+        return choices
 
 
 def read_choices(view: EpisodeView) -> Choices:
     """Returns the features, the mask and the moves of a view."""
     plan = make_plan(view.question)
-    last = [hit.passage for hit in view.observations[-1]] if view.observations else []
+    names = question_names(view.question)[:_NAMES] or plan.anchors
     known = searched(view)
-    queries = _queries(view, plan, last)
-    answers = _answers(plan, last)
-    open_queries = [
-        q if q and expressible(view.protocol, q) not in known else None for q in queries
-    ]
-    searches = [write_search(view, q) if q and may_search(view) else None for q in open_queries]
-    rules = OneShotPolicy().act([view])[0] if view.observations else None
-    moves = (*searches, rules, *(write_answer(view, a) if a else None for a in answers))
+    candidates = find_candidates(names, known, NUM_CANDIDATES)
+    rules = _option(view, IterativePolicy().act([view])[0])
+    answer = _option(view, OneShotPolicy().act([view])[0]) if view.observations else None
+    done = {plain(query) for query in known}
+    moves = _moves(view, candidates, done)
     mask = np.array([move is not None for move in moves])
-    features = np.concatenate([mask, _state(view, plan, last)]).astype(np.float32)
+    last = next(reversed(known), None)
+    rows = np.zeros((NUM_CANDIDATES, CANDIDATE_SIZE), dtype=np.float32)
+    for row, candidate in zip(rows, candidates, strict=False):
+        row[:] = _describe(candidate, view.question, plan)
+        row[:_ADVISED] = _compare(candidate, done, last, (rules, answer))
+    state = _state(view, plan, rules)
+    features = np.concatenate([mask, state, rows.ravel()], dtype=np.float32)
     return Choices(features, mask, moves)
 
 
-def _queries(view: EpisodeView, plan: Plan, last: Sequence[Passage]) -> list[str | None]:
-    titles = _padded([bare(p.title) for p in last if p.title], _TITLES)
-    both = f"{view.question} {titles[0]}" if titles[0] else None
-    return [view.question, *_padded(plan.anchors, _ANCHORS), *titles, both]
+def _moves(
+    view: EpisodeView, candidates: Sequence[Candidate], done: set[str]
+) -> tuple[Option | None, ...]:
+    def search(text: str) -> Option | None:
+        return Option(False, text) if may_search(view) and plain(text) not in done else None
+
+    queries = [search(c.text) if c.kind is Kind.NAME else None for c in candidates]
+    answers = [Option(True, c.text) for c in candidates]
+    fixed = (search(view.question), Option(True, "yes"), Option(True, "no"))
+    return (*fixed, *_padded(queries), *_padded(answers))
 
 
-def _answers(plan: Plan, last: Sequence[Passage]) -> list[str | None]:
-    stated = [read(passage, plan.clues[-1], plan.kind) for passage in last]
-    return [*_padded(stated, _READ), *_padded(plan.anchors, _ANCHORS), "yes", "no", "unknown"]
+def _option(view: EpisodeView, text: str) -> Option | None:
+    move = view.protocol.parse(text)[0]
+    if isinstance(move, Answer):
+        return Option(True, move.text)
+    return Option(False, move.calls[0].query) if isinstance(move, Act) else None
 
 
-def _state(view: EpisodeView, plan: Plan, last: Sequence[Passage]) -> list[float]:
-    titles: list[float] = []
-    for passage in last[:_TITLES]:
-        title = bare(passage.title)
-        titles += [
-            float(any(same_name(title, anchor) for anchor in plan.anchors)),
-            float(title.casefold() in view.question.casefold()),
-            float(read(passage, plan.clues[0], plan.clues[0].kind) is not None),
-            float(read(passage, plan.clues[-1], plan.kind) is not None),
-        ]
-    titles += [0.0] * (_PER_TITLE * _TITLES - len(titles))
+def _compare(
+    candidate: Candidate, done: set[str], last: str | None, advice: Sequence[Option | None]
+) -> list[float]:
+    """Returns the features that depend on the searches so far and on the rules."""
+    text = plain(candidate.text)
+    rules, answer = (each and (each.answers, plain(each.text)) for each in advice)
+    return [
+        text in done,
+        last is not None
+        and candidate.source is not None
+        and plain(candidate.source) == plain(last),
+        rules == (False, text),
+        rules == (True, text),
+        answer == (True, text),
+        min(candidate.sources, 2) == 2,
+    ]
+
+
+@lru_cache(maxsize=20_000)
+def _describe(candidate: Candidate, question: str, plan: Plan) -> npt.NDArray[np.float32]:
+    text, passage = plain(candidate.text), candidate.passage
+    here = plan.clues[min(max(candidate.depth - 1, 0), len(plan.clues) - 1)]
+    goal = plan.clues[-1]
+    stated = [states(clue, candidate.sentence) for clue in plan.clues]
+    words = (*candidate.before, *candidate.after)
+    asked = _stems(question)
+    numbers = [
+        *[0.0] * _ADVISED,
+        1.0,
+        passage is None,
+        candidate.inverse,
+        candidate.source is None and passage is not None,
+        candidate.kind is Kind.DATE and candidate.text.isdigit(),
+        min(candidate.rank / 5, 1.0),
+        states(here, candidate.sentence),
+        stated[-1],
+        sum(stated) / len(stated),
+        any(stated),
+        _reads(passage, here, here.kind, candidate),
+        _reads(passage, goal, plan.kind, candidate),
+        candidate.kind is plan.kind,
+        candidate.depth >= len(plan.clues),
+        text in plain(question),
+        bool(asked & {_stem(w) for w in words}),
+        bool(candidate.before) and _stem(candidate.before[0]) in asked,
+        min(len(stated) / 4, 1.0),
+        min(len(asked & _stems(candidate.sentence)) / 3, 1.0),
+    ]
+    depth = [float(min(candidate.depth, _DEPTHS - 1) == i) for i in range(_DEPTHS)]
+    kind = [float(candidate.kind is each) for each in Kind]
+    context = _bag([(w, _FADE**i) for i, w in enumerate(candidate.before)])
+    context = np.maximum(context, _bag([(f"{w} ", 0.7) for w in candidate.after]))
+    about = _opening(passage) if passage else np.zeros(_WORDS, dtype=np.float32)
+    return np.concatenate([numbers, depth, kind, context, about], dtype=np.float32)
+
+
+def _state(view: EpisodeView, plan: Plan, rules: Option | None) -> npt.NDArray[np.float32]:
     turn = [float(min(len(view.moves), _TURNS - 1) == i) for i in range(_TURNS)]
     form = [float(plan.form is each) for each in Form]
     kind = [float(plan.kind is each) for each in Kind]
-    found = min(len(passages_seen(view)) / 20, 1.0)
-    return [*titles, *turn, *form, *kind, min(len(plan.clues) / 4, 1.0), found]
+    numbers = [
+        min(len(plan.clues) / 6, 1.0),
+        rules is not None and rules.answers,
+        rules == (True, "yes"),
+        rules == (True, "no"),
+        len(question_names(view.question)) > 1,
+    ]
+    words = [word for clue in plan.clues for word in clue.asked.split("|")[:1]]
+    near = _bag([(w, _FADE**i) for i, w in enumerate(words)])
+    far = _bag([(w, _FADE**i) for i, w in enumerate(reversed(words))])
+    return np.concatenate([turn, form, kind, numbers, near, far], dtype=np.float32)
 
 
-def _padded(texts: Sequence[str | None], size: int) -> list[str | None]:
-    return [*texts[:size], *[None] * (size - len(texts))]
+def _reads(passage: Passage | None, clue: Clue, kind: Kind, candidate: Candidate) -> bool:
+    return bool(passage and not candidate.inverse and read(passage, clue, kind) == candidate.text)
+
+
+@lru_cache(maxsize=20_000)
+def _opening(passage: Passage) -> npt.NDArray[np.float32]:
+    """Returns the words of the beginning, which say what the passage is about."""
+    words = [word for word in passage.text[:120].split() if word.isalpha() and word.islower()]
+    return _bag([(word, 1.0) for word in words[:6]])
+
+
+def _bag(words: Sequence[tuple[str, float]]) -> npt.NDArray[np.float32]:
+    bag = np.zeros(_WORDS, dtype=np.float32)
+    for word, weight in words:
+        bucket = _bucket(word)
+        bag[bucket] = max(bag[bucket], weight)
+    return bag
+
+
+@lru_cache(maxsize=100_000)
+def _bucket(word: str) -> int:
+    return crc32(_stem(word).encode()) % _WORDS
+
+
+def _stem(word: str) -> str:
+    return word[:5]
+
+
+@lru_cache(maxsize=20_000)
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(_stem(word) for word in text.split() if word.islower() and len(word) > 3)
+
+
+def _padded(options: Sequence[Option | None]) -> list[Option | None]:
+    return [*options, *[None] * (NUM_CANDIDATES - len(options))]

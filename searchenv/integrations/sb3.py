@@ -11,7 +11,14 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from searchenv.env import Info, SearchQAEnv
 from searchenv.episode import EpisodeView
-from searchenv.integrations.choices import ACTIONS, NUM_FEATURES, Choices, Features, read_choices
+from searchenv.integrations.choices import (
+    ACTIONS,
+    NUM_FEATURES,
+    ChoiceReader,
+    Choices,
+    Features,
+    read_choices,
+)
 from searchenv.vector import SearchQAVectorEnv
 
 __all__ = ["DiscreteSearch", "SB3Policy", "SB3VecEnv"]
@@ -42,7 +49,7 @@ class DiscreteSearch(gym.Wrapper[Features, np.int64, str, str]):
 
     def step(self, action: np.int64) -> tuple[Features, SupportsFloat, bool, bool, Info]:
         """Makes the move of an action."""
-        text = self._choices().write(int(action))
+        text = self._choices().write(int(action), self._view)
         _, reward, terminated, truncated, info = self.env.step(text)  # type: ignore[arg-type]
         return self._choices().features, reward, terminated, truncated, info
 
@@ -51,7 +58,11 @@ class DiscreteSearch(gym.Wrapper[Features, np.int64, str, str]):
         return self._choices().mask
 
     def _choices(self) -> Choices:
-        return read_choices(cast(SearchQAEnv, self.unwrapped).episode.view)
+        return read_choices(self._view)
+
+    @property
+    def _view(self) -> EpisodeView:
+        return cast(SearchQAEnv, self.unwrapped).episode.view
 
 
 class SB3VecEnv(VecEnv):
@@ -72,6 +83,7 @@ class SB3VecEnv(VecEnv):
             )
         self.env = env
         self._actions: Sequence[int] = ()
+        self._reader = ChoiceReader()
         self._choices: list[Choices] = []
         self._returns = np.zeros(env.num_envs)
         self.render_mode = None
@@ -91,7 +103,8 @@ class SB3VecEnv(VecEnv):
 
     def step_wait(self) -> tuple[Features, Any, Any, list[dict[str, Any]]]:
         """Makes the moves; what is over begins anew and has its last features in its info."""
-        texts = [c.write(a) for c, a in zip(self._choices, self._actions, strict=True)]
+        played = zip(self._choices, self._actions, self.env.episodes, strict=True)
+        texts = [c.write(a, episode.view) for c, a, episode in played]
         _, rewards, terminated, truncated, _ = self.env.step(texts)
         over = terminated | truncated
         self._returns += rewards
@@ -110,7 +123,7 @@ class SB3VecEnv(VecEnv):
         if over.any():
             self.env.reset(options={"reset_mask": over})
             self._returns[over] = 0
-            features = self._read()
+            features = self._read(over)
         return features, rewards.astype(np.float32), over, infos
 
     def env_method(
@@ -138,8 +151,12 @@ class SB3VecEnv(VecEnv):
         """Closes the vector environment."""
         self.env.close()
 
-    def _read(self) -> Features:
-        self._choices = [read_choices(episode.view) for episode in self.env.episodes]
+    def _read(self, fresh: npt.NDArray[np.bool_] | None = None) -> Features:
+        """Returns the features; with a mask, those of other episodes are not made again."""
+        self._choices = [
+            self._reader.read(episode.view) if fresh is None or fresh[i] else self._choices[i]
+            for i, episode in enumerate(self.env.episodes)
+        ]
         return np.stack([choices.features for choices in self._choices])
 
 
@@ -156,11 +173,13 @@ class SB3Policy:
 
     def __init__(self, model: _Model) -> None:
         self._model = model
+        self._reader = ChoiceReader()
 
     def act(self, views: Sequence[EpisodeView]) -> list[str]:
         """Returns the move that the model prefers for each view."""
-        choices = [read_choices(view) for view in views]
+        choices = [self._reader.read(view) for view in views]
         actions, _ = self._model.predict(
             np.stack([c.features for c in choices]), deterministic=True
         )
-        return [c.write(int(a)) for c, a in zip(choices, actions, strict=True)]
+        chosen = zip(choices, actions, views, strict=True)
+        return [c.write(int(a), view) for c, a, view in chosen]

@@ -8,8 +8,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
-__all__ = ["CONNECTOR", "Clue", "Form", "Kind", "Plan", "make_plan"]
+__all__ = ["CONNECTOR", "Clue", "Form", "Kind", "Plan", "make_plan", "question_names"]
 
 
 class Kind(StrEnum):
@@ -109,6 +110,7 @@ _CONTENT = re.compile(
 )
 
 
+@lru_cache(maxsize=1 << 12)  # policies ask for it every turn
 def make_plan(question: str) -> Plan:
     """Returns what to look up for a question; any text gets a plan.
 
@@ -136,6 +138,17 @@ def make_plan(question: str) -> Plan:
     )
     kind = Kind.DATE if dated else clues[-1].kind
     return Plan(form, tuple(anchors[: 1 if form is Form.FOLLOW else 2]), tuple(clues), kind)
+
+
+@lru_cache(maxsize=1 << 12)
+def question_names(question: str) -> tuple[str, ...]:
+    """Returns all entities that a question names, as it writes them; there may be none.
+
+    >>> question_names("Which actor in Second Field was born in Port Ina?")
+    ('Second Field', 'Port Ina')
+    """
+    closed = bool(_CLOSED.match(question)) and " or " not in question
+    return tuple(question[start:end] for start, end in _anchor_spans(question, split_and=closed))
 
 
 def _form(masked: str, closed: bool, num_anchors: int) -> Form:

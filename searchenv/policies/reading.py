@@ -2,18 +2,24 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from searchenv.policies.clues import CONNECTOR, Clue, Kind
 from searchenv.types import Passage
 
 __all__ = [
+    "Mention",
     "bare",
     "find_page",
+    "mentions",
     "names",
+    "plain",
     "read",
     "read_inverse",
     "same_name",
     "sort_key",
+    "states",
 ]
 
 _MONTH = "January|February|March|April|May|June|July|August|September|October|November|December"
@@ -48,6 +54,37 @@ def names(text: str) -> list[str]:
     return [text[start:end] for start, end in _name_spans(text)]
 
 
+class Mention(NamedTuple):
+    """A name, a date or a number in a text."""
+
+    text: str
+    kind: Kind
+    sentence: str
+    start: int
+    """Where the mention begins in the sentence."""
+
+
+def mentions(text: str) -> list[Mention]:
+    """Returns the names, dates and numbers in a text, sentence by sentence, from left to right.
+
+    Of a date and a number that share a digit, the longer is one.
+
+    >>> [(m.text, m.kind.value) for m in mentions("Ann Lee, born in 1901, has 21,500 books.")]
+    [('Ann Lee', 'name'), ('1901', 'date'), ('21,500', 'number')]
+    """
+    found: list[Mention] = []
+    for sentence in _SENTENCE_END.split(text):
+        spans = [(span, Kind.NAME) for span in _spans(sentence, Kind.NAME)]
+        figures = [(s, kind) for kind in (Kind.DATE, Kind.NUMBER) for s in _spans(sentence, kind)]
+        end = -1
+        for span, kind in sorted(figures, key=lambda figure: (figure[0][0], -figure[0][1])):
+            if span[0] >= end:
+                spans.append((span, kind))
+                end = span[1]
+        found += [Mention(sentence[s:e], kind, sentence, s) for (s, e), kind in sorted(spans)]
+    return found
+
+
 def bare(title: str) -> str:
     """Returns a title without the qualifier in brackets that tells it from others."""
     return _QUALIFIER.sub("", title) or title
@@ -55,36 +92,43 @@ def bare(title: str) -> str:
 
 def same_name(one: str, other: str) -> bool:
     """Whether two names are equal up to case, punctuation and white space."""
-    return _plain(one) == _plain(other)
+    return plain(one) == plain(other)
+
+
+@lru_cache(maxsize=1 << 16)
+def plain(text: str) -> str:
+    """Returns a text in lower case, with single blanks for punctuation and white space."""
+    return re.sub(r"[\W_]+", " ", text.casefold()).strip()
 
 
 def find_page(name: str, passages: Sequence[Passage]) -> Passage | None:
     """Returns the passage about ``name``: by title, else one that names it, else the first."""
-    wanted = _plain(bare(name))
+    wanted = plain(bare(name))
 
     def mismatch(passage: Passage) -> int:
-        title = _plain(bare(passage.title))
+        title = plain(bare(passage.title))
         if same_name(passage.title, name):
             return 0
         if title == wanted:
             return 1
         if title and (f" {title} " in f" {wanted} " or f" {wanted} " in f" {title} "):
             return 2
-        return 3 if wanted in _plain(passage.text) else 4
+        return 3 if wanted in plain(passage.text) else 4
 
     return min(passages, key=mismatch, default=None)
 
 
+@lru_cache(maxsize=1 << 16)  # policies are replayed over the same passages every turn
 def read(passage: Passage, clue: Clue, kind: Kind) -> str | None:
     """Returns the span of this kind that stands nearest to the clue, in the clue's sentence."""
-    pattern = re.compile(rf"(?<!\w)(?:{clue.stated})(?!\w)", re.IGNORECASE)
-    title = set(_plain(passage.title).split())
+    pattern = _stated(clue)
+    title = set(plain(passage.title).split())
     best: tuple[int, str] | None = None
     for sentence in _SENTENCE_END.split(passage.text):
         spans = [
             (start, end)
             for start, end in _spans(sentence, kind)
-            if not title.issuperset(_plain(sentence[start:end]).split())
+            if not title.issuperset(plain(sentence[start:end]).split())
         ]
         for match in pattern.finditer(sentence):
             for start, end in spans:
@@ -101,13 +145,19 @@ def read(passage: Passage, clue: Clue, kind: Kind) -> str | None:
 
 def read_inverse(passages: Iterable[Passage], clue: Clue, name: str) -> str | None:
     """Returns the title of another page with a sentence that holds the clue and ``name``."""
-    pattern = re.compile(rf"(?<!\w)(?:{clue.stated})(?!\w)", re.IGNORECASE)
+    pattern = _stated(clue)
     for passage in passages:
         if passage.title and not same_name(bare(passage.title), bare(name)):
             for sentence in _SENTENCE_END.split(passage.text):
                 if bare(name) in sentence and pattern.search(sentence):
                     return bare(passage.title)
     return None
+
+
+@lru_cache(maxsize=1 << 16)
+def states(clue: Clue, sentence: str) -> bool:
+    """Whether a sentence holds the clue."""
+    return _stated(clue).search(sentence) is not None
 
 
 def sort_key(value: str) -> tuple[float, ...]:
@@ -122,6 +172,11 @@ def sort_key(value: str) -> tuple[float, ...]:
         year = max(numbers)
         return (year, month, min(numbers) if len(numbers) > 1 else 0)
     return tuple(numbers[:1])
+
+
+@lru_cache(maxsize=1 << 10)
+def _stated(clue: Clue) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w)(?:{clue.stated})(?!\w)", re.IGNORECASE)
 
 
 def _spans(text: str, kind: Kind) -> list[tuple[int, int]]:
@@ -163,7 +218,3 @@ def _joins(gap: str, run: str, token: re.Match[str]) -> bool:
     if words == ["."]:
         return bool(re.search(r"\b(?:[^\W\d_]|St|Dr|Jr)$", run))
     return len(words) <= 2 and words[-1] != "and" and all(map(CONNECTOR.fullmatch, words))
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[\W_]+", " ", text.casefold()).strip()
