@@ -28,7 +28,7 @@ from searchenv.training.rewards import reward_of
 from searchenv.training.rollout import Clock, is_valid, roll_out
 from searchenv.training.sft import RejectionSettings, train_rejection
 from searchenv.training.tables import MEASURES
-from searchenv.types import Limits
+from searchenv.types import Limits, OnInvalid
 from searchenv.worlds import FactWorld
 
 __all__ = ["Arm", "Exam", "Experiment", "Stage", "read_rows", "run_experiment"]
@@ -84,7 +84,8 @@ class Experiment:
     """All that is decided before the first run.
 
     Raises:
-        ValueError: there are no arms or no seeds, or two arms have the same name.
+        ValueError: there are no arms or no seeds, two arms have the same name, or ``on_invalid`` is
+            unknown.
     """
 
     name: str
@@ -97,9 +98,12 @@ class Experiment:
     exam: Exam = field(default_factory=Exam)
     hits: int = 3
     max_turns: int = 5
+    on_invalid: str | None = None
+    """A value of :class:`searchenv.types.OnInvalid`; None: a hint."""
 
     def __post_init__(self) -> None:
         """Checks arms and seeds."""
+        OnInvalid(self.on_invalid or OnInvalid.HINT)
         names = [arm.name for arm in self.arms]
         if not names or not self.seeds:
             raise ValueError("expected at least one arm and one seed")
@@ -110,7 +114,7 @@ class Experiment:
     def digest(self) -> str:
         """Of all settings but the lists of arms and seeds, which may grow."""
         fields = {k: v for k, v in asdict(self).items() if k not in ("arms", "seeds")}
-        return sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
+        return sha256(json.dumps(_given(fields), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def run_experiment(
@@ -256,7 +260,10 @@ def _setup(experiment: Experiment, world: FactWorld) -> Setup:
     return Setup(
         tools={"search": RetrieverTool(retriever, experiment.hits)},
         protocol=get_protocol(experiment.base.protocol),
-        limits=Limits(max_turns=experiment.max_turns),
+        limits=Limits(
+            max_turns=experiment.max_turns,
+            on_invalid=OnInvalid(experiment.on_invalid or OnInvalid.HINT),
+        ),
         scorers=("em", "f1_squad"),
     )
 
@@ -271,6 +278,15 @@ def _curve(path: Path) -> list[dict[str, float]]:
 
 
 def _plain(arm: Arm) -> list[Any]:
-    """Returns the settings of an arm as they are read back from JSON."""
-    plain: list[Any] = json.loads(json.dumps(asdict(arm)["stages"]))
+    """Returns the settings of an arm as they are read back from JSON, without those that are None.
+
+    So a row stays valid when settings are added that it does not use.
+    """
+    plain: list[Any] = json.loads(json.dumps(_given(asdict(arm)["stages"])))
     return plain
+
+
+def _given(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _given(each) for key, each in value.items() if each is not None}
+    return [_given(each) for each in value] if isinstance(value, list | tuple) else value

@@ -76,6 +76,10 @@ class Checkpoints:
             write_lines(file, whole_lines(file)[:count])
         return int(step)
 
+    def rows(self) -> list[dict[str, object]]:
+        """Returns what was measured so far."""
+        return [json.loads(line) for line in whole_lines(self._folder / _METRICS)]
+
     def note(self, row: Mapping[str, object], seconds: Mapping[str, float]) -> None:
         """Appends a row of what was measured, and one of the seconds that it took."""
         key = {name: row[name] for name in ("step", "kind")}

@@ -13,6 +13,7 @@ from searchenv.retrieval import MemoryRetriever, RetrieverTool
 from searchenv.tokens import token_sample
 from searchenv.training.items import TrainItem
 from searchenv.training.teacher import Habits, Teacher
+from searchenv.training.tokenizer import END
 from searchenv.types import Limits
 from searchenv.worlds import FactConfig, FactWorld
 
@@ -54,6 +55,8 @@ class Mix:
 class Corpus:
     """An endless stream of texts of ever new worlds; equal seeds give equal streams.
 
+    An episode ends with the end token, unless its last move ends with a stop string.
+
     Args:
         config: of the worlds, except for their seeds. Only questions of ``train`` are played.
         protocol: what the episodes are written in.
@@ -77,6 +80,7 @@ class Corpus:
         self._mix = mix
         self._rng = np.random.default_rng([seed, 1])
         self._tokens = tokenizer.get_vocab()
+        self._end = self._tokens[END]
 
     def batch(self, size: int) -> list[TrainItem]:
         """Returns the next ``size`` texts."""
@@ -137,8 +141,12 @@ class Corpus:
         tools = {"search": RetrieverTool(retriever, _HITS)}
         list(play(Teacher(world, self._mix.habits), episodes, tools))
         for episode in episodes:
-            sample = token_sample(episode.result.segments, self._tokenizer)
-            yield TrainItem.of(sample, prompt=_BACKGROUND, observed=_BACKGROUND)
+            segments = episode.result.segments
+            sample = token_sample(segments, self._tokenizer)
+            item = TrainItem.of(sample, prompt=_BACKGROUND, observed=_BACKGROUND)
+            if not segments[-1].text.endswith(self._protocol.stop):
+                item = TrainItem((*item.ids, self._end), (*item.mask, 1.0))
+            yield item
 
     def _words(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokens[f" {word}"] for word in text.split())

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from tqdm import tqdm
@@ -27,6 +27,7 @@ from searchenv.training.losses import PolicyLoss
 from searchenv.training.models import load_model, save_model
 from searchenv.training.optimizer import Updater
 from searchenv.training.rollout import Clock, Rollout, describe_records, describe_tools, roll_out
+from searchenv.training.token_advantages import token_advantages
 from searchenv.types import Question
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class GrpoSettings:
     """How a policy is trained by reward.
 
     Raises:
-        ValueError: a value is out of range, or the advantage is unknown.
+        ValueError: a value is out of range, the advantage is unknown, or the divergence is wanted
+            in the reward and in the loss.
     """
 
     steps: int = 100
@@ -61,6 +63,13 @@ class GrpoSettings:
     temperature: float = 1.0
     max_tokens: int = 24
     """Tokens that a turn may have."""
+    token_kl: float | None = None
+    """Weight of the divergence in the reward of each token, as REINFORCE++ has it; tokens then have
+    advantages of their own (:func:`searchenv.training.token_advantages.token_advantages`). None:
+    one advantage an episode, and the divergence in the loss."""
+    until_search_rate: float | None = None
+    """The last step is the first one whose episodes search at least this often; None: ``steps``
+    alone decide."""
     masked: bool = True
     """Whether the loss leaves out what the environment wrote; False: all after the prompt is
     trained."""
@@ -77,6 +86,13 @@ class GrpoSettings:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be > 0, got {self.learning_rate}")
+        if self.token_kl is not None and (self.token_kl < 0 or self.loss.kl):
+            raise ValueError(
+                f"token_kl must be >= 0, and loss.kl 0 beside it, got {self.token_kl} and "
+                f"{self.loss.kl}"
+            )
+        if self.until_search_rate is not None and not 0 < self.until_search_rate <= 1:
+            raise ValueError(f"until_search_rate must be in (0, 1], got {self.until_search_rate}")
         Advantage(self.advantage)
         Sampling(self.max_tokens, self.temperature)
 
@@ -130,14 +146,18 @@ def train_grpo(
     training = _Training(Path(model_folder), questions, setup, settings, examination, auxiliary)
     with Checkpoints(folder, training.header()) as checkpoints:
         start = checkpoints.restore(training.updater)
+        is_last = any(training.is_last(row) for row in checkpoints.rows())
         bar = tqdm(range(start, settings.steps), initial=start, total=settings.steps, unit="step")
         bar.disable = not progress
         for step in bar:
+            if is_last:
+                break
             for row, seconds in training.step(step):
                 checkpoints.note(row, seconds)
+                is_last = is_last or training.is_last(row)
                 bar.set_postfix({k: row[k] for k in ("reward",) if k in row})
             done = step + 1
-            if done % settings.checkpoint_every == 0 or done == settings.steps:
+            if done % settings.checkpoint_every == 0 or is_last:
                 checkpoints.save(done, training.updater)
         save_model(folder / "model", training.updater.model, training.tokenizer)
     return folder / "model"
@@ -156,7 +176,8 @@ class _Training:
         auxiliary: Auxiliary | None,
     ) -> None:
         model, self.tokenizer = load_model(model_folder)
-        reference = load_model(model_folder)[0] if settings.loss.kl else None
+        compares = settings.loss.kl or settings.token_kl
+        reference = load_model(model_folder)[0] if compares else None
         self.updater = Updater(
             model,
             learning_rate=settings.learning_rate,
@@ -181,6 +202,14 @@ class _Training:
         )
         return {**described, "settings": asdict(self._settings)}
 
+    def is_last(self, row: Mapping[str, object]) -> bool:
+        """Returns whether a row is that of the last step."""
+        if row["kind"] != "train":
+            return False
+        rate = self._settings.until_search_rate
+        searches = cast(float, row.get("search_rate", 0.0))
+        return row["step"] == self._settings.steps or (rate is not None and searches >= rate)
+
     def step(self, step: int) -> Iterator[tuple[dict[str, object], Mapping[str, float]]]:
         """Trains one step; yields rows of what was measured, each with its seconds."""
         settings = self._settings
@@ -197,7 +226,7 @@ class _Training:
             clock=clock,
         )
         with clock.time("update"):
-            items = policy_items(rollout, self.tokenizer, settings)
+            items = self._items(rollout)
             lengths = _lengths(items)
             items += self._auxiliary(step, rollout.records) if self._auxiliary else ()
             order = np.random.default_rng([settings.seed, 1, step]).permutation(len(items))
@@ -209,8 +238,16 @@ class _Training:
         row = {"step": step + 1, "kind": "train", **describe_records(rollout.records)}
         row |= {"live_groups": _live(rollout), "failed": rollout.failed, **lengths, **learnt}
         yield _rounded(row), clock.seconds
-        if step + 1 == settings.steps:
+        if self.is_last(row):
             yield self._examine(step + 1)
+
+    def _items(self, rollout: Rollout) -> list[TrainItem]:
+        settings = self._settings
+        items = policy_items(rollout, self.tokenizer, settings)
+        if settings.token_kl is None or not items:
+            return items
+        divergences = self.updater.divergences(items) if settings.token_kl else None
+        return with_token_advantages(items, rollout, settings, divergences)
 
     def _examine(self, step: int) -> tuple[dict[str, object], Mapping[str, float]]:
         row: dict[str, object] = {"step": step, "kind": "exam"}
@@ -252,6 +289,40 @@ def policy_items(
         )
         for group, values in zip(rollout.groups, found, strict=True)
         for record, advantage in zip(group, values, strict=True)
+    ]
+
+
+def with_token_advantages(
+    items: Sequence[TrainItem],
+    rollout: Rollout,
+    settings: GrpoSettings,
+    divergences: Sequence[Sequence[float]] | None,
+) -> list[TrainItem]:
+    """Returns the items of :func:`policy_items` with an advantage for each token.
+
+    Args:
+        items: in the order of the roll-out's records.
+        rollout: the whole one.
+        settings: with ``token_kl``.
+        divergences: for each id of each item; None: 0.
+    """
+    import torch
+
+    def padded(rows: Sequence[Sequence[float]]) -> torch.Tensor:
+        tensors = [torch.tensor(row, dtype=torch.float64) for row in rows]
+        return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True)
+
+    found = token_advantages(
+        [sum(record.outcome.terms.values()) for record in rollout.records],
+        [number for number, group in enumerate(rollout.groups) for _ in group],
+        padded([(0.0, *item.mask[1:]) for item in items]),
+        Advantage(settings.advantage),
+        divergence=None if divergences is None else padded(divergences),
+        kl=settings.token_kl or 0.0,
+    )
+    return [
+        replace(item, token_advantages=tuple(row[: len(item.ids)].tolist()))
+        for item, row in zip(items, found, strict=True)
     ]
 
 

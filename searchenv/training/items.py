@@ -27,7 +27,7 @@ class TrainItem:
     """One sequence of ids.
 
     Raises:
-        ValueError: ``mask`` is not as long as ``ids``.
+        ValueError: ``mask`` or ``token_advantages`` is not as long as ``ids``.
     """
 
     ids: tuple[int, ...]
@@ -37,13 +37,20 @@ class TrainItem:
     weight: float = 1.0
     """What the item counts among those of its kind."""
     advantage: float = 0.0
-    """Of a policy item."""
+    """Of a policy item: that of all its tokens."""
+    token_advantages: tuple[float, ...] | None = None
+    """Of a policy item: one for each id, instead of ``advantage``."""
 
     def __post_init__(self) -> None:
         """Checks the lengths."""
         if len(self.ids) != len(self.mask):
             raise ValueError(
                 f"expected a mask of {len(self.ids)} numbers, one for each id, got {len(self.mask)}"
+            )
+        if self.token_advantages is not None and len(self.token_advantages) != len(self.ids):
+            raise ValueError(
+                f"expected {len(self.ids)} token_advantages, one for each id, "
+                f"got {len(self.token_advantages)}"
             )
 
     @classmethod
@@ -73,7 +80,7 @@ class Batch:
 
     ids: "torch.Tensor"  # (num_items, length)
     mask: "torch.Tensor"  # (num_items, length - 1), of the ids from the second on
-    advantages: "torch.Tensor"  # (num_items,)
+    advantages: "torch.Tensor"  # (num_items, length - 1)
     weights: "torch.Tensor"  # (num_items,), already divided by the number of items of the kind
     is_policy: "torch.Tensor"  # (num_items,)
 
@@ -98,10 +105,16 @@ def make_batch(
     )
     weights = [item.weight / among[is_one] for item, is_one in zip(items, policy, strict=True)]
     masks = [[*item.mask[1:], *[0.0] * (length - len(item.ids))] for item in items]
+    advantages = [
+        [item.advantage] * (length - 1)
+        if item.token_advantages is None
+        else [*item.token_advantages[1:], *[0.0] * (length - len(item.ids))]
+        for item in items
+    ]
     return Batch(
         ids=torch.tensor([[*item.ids, *[0] * (length - len(item.ids))] for item in items]),
         mask=torch.tensor(masks),
-        advantages=torch.tensor([item.advantage for item in items]),
+        advantages=torch.tensor(advantages),
         weights=torch.tensor(weights),
         is_policy=torch.tensor(policy),
     )

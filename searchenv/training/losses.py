@@ -46,13 +46,12 @@ class PolicyLoss:
         reference: "torch.Tensor | None",
         advantages: "torch.Tensor",
     ) -> "torch.Tensor":
-        """Returns the loss of each token, (num_items, length); ``advantages`` are (num_items,)."""
+        """Returns the loss of each token; all arguments are (num_items, length)."""
         import torch
 
         ratio = torch.exp(logprobs - old)
-        advantage = advantages[:, None]
         clipped = ratio.clamp(1 - self.clip, 1 + self.clip)
-        loss = -torch.minimum(ratio * advantage, clipped * advantage)
+        loss = -torch.minimum(ratio * advantages, clipped * advantages)
         if reference is None:
             return loss
         return loss + self.kl * divergence(logprobs, reference)

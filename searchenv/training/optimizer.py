@@ -25,7 +25,7 @@ class Updater:
         model: is changed in place.
         learning_rate: of AdamW, constant, without weight decay.
         loss: of policy items.
-        reference: what the divergence is measured from; needed where ``loss.kl`` is above 0.
+        reference: what divergences are measured from; needed where ``loss.kl`` is above 0.
     """
 
     def __init__(
@@ -79,6 +79,32 @@ class Updater:
                 sums[name] /= tokens
         return dict(sums) if shares else {}
 
+    def divergences(self, items: Sequence[TrainItem]) -> list[tuple[float, ...]]:
+        """Returns log-probability minus that under the reference (k1) for each id of each item.
+
+        The first id has none: 0.
+
+        Raises:
+            ValueError: there is no reference.
+        """
+        import torch
+
+        if self._reference is None:
+            raise ValueError("divergences need a reference model, got none")
+        self.model.eval()  # type: ignore[no-untyped-call]
+        found: list[tuple[float, ...]] = []
+        with torch.no_grad():
+            for start in range(0, len(items), _ROWS):
+                part = items[start : start + _ROWS]
+                ids = make_batch(part).ids
+                difference = (
+                    score_tokens(self.model, ids).logprobs
+                    - score_tokens(self._reference, ids).logprobs
+                )
+                for item, row in zip(part, difference.tolist(), strict=True):
+                    found.append((0.0, *row[: len(item.ids) - 1]))
+        return found
+
     def _apply(self) -> float:
         import torch
 
@@ -125,7 +151,7 @@ class Updater:
             if not seen.any():
                 return
             ratio = torch.exp(scored.logprobs - old)
-            advantages = part.batch.advantages[:, None]
+            advantages = part.batch.advantages
             clip = self._loss.clip
             clipped = ((advantages > 0) & (ratio > 1 + clip)) | (
                 (advantages < 0) & (ratio < 1 - clip)

@@ -31,7 +31,8 @@ def read_settings(cls: type[T], path: str | os.PathLike[str]) -> T:
 def settings_of(cls: type[T], table: Mapping[str, object], where: str = "") -> T:
     """Returns ``table`` as an instance of the dataclass ``cls``; what is left out is the default.
 
-    A field that is a dataclass takes a table, a tuple of dataclasses a list of tables.
+    A field that is a dataclass takes a table, a tuple of dataclasses a list of tables. One that may
+    be None is None where it is left out.
 
     Raises:
         ValueError: a key is unknown or missing, or a value is out of range or of another type.
@@ -50,6 +51,8 @@ def settings_of(cls: type[T], table: Mapping[str, object], where: str = "") -> T
 
 
 def _value(hint: Any, value: object, where: str) -> object:
+    if type(None) in get_args(hint):  # TOML has no null: what is given is not None
+        (hint,) = (each for each in get_args(hint) if each is not type(None))
     if is_dataclass(hint) and isinstance(hint, type):
         if not isinstance(value, Mapping):
             raise ValueError(f"expected a table {where}, got {value!r}")

@@ -142,6 +142,14 @@ def test_interval_is_wide_where_seeds_differ() -> None:
         (("seeds = [0, 1]", "seeds = [0, 0]"), "arms and seeds must differ"),
         (('kind = "rejection"', 'kind = "ppo"'), "kind must be grpo or rejection, got 'ppo'"),
         (('reward = "em+format"', 'reward = "form"'), "no term of a reward is named 'form'"),
+        (
+            ("max_turns = 3", 'max_turns = 3\non_invalid = "stop"'),
+            "'stop' is not a valid OnInvalid",
+        ),
+        (
+            ("steps = 1", "token_kl = 'x', steps = 1"),
+            "expected arms.stages.grpo.token_kl to be of type float, got 'x'",
+        ),
         (("steps = 1", "stepps = 1"), "unknown key arms.stages.grpo.stepps. Did you mean 'steps'"),
     ],
 )
@@ -154,6 +162,20 @@ def test_files_that_are_wrong(tmp_path: Path, change: tuple[str, str], message: 
 def test_unknown_arm_is_an_error(experiment: Experiment, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no arm is named 'grp'\. Did you mean 'grpo'"):
         run_experiment(experiment, tmp_path, tmp_path, only=["grp"])
+
+
+def test_settings_that_are_not_given_are_not_in_rows(experiment: Experiment, folder: Path) -> None:
+    row = read_rows(experiment, folder / "rows")[2]
+    assert "until_search_rate" not in row["stages"][0]["grpo"]
+    given = replace(experiment, on_invalid="end")
+    assert given.digest != experiment.digest
+    text = FILE.replace(
+        "steps = 1, questions = 2", "steps = 1, until_search_rate = 1, questions = 2"
+    )
+    other = folder / "other.toml"
+    other.write_text(text)
+    with pytest.raises(RunError, match="was run with other settings"):
+        read_rows(read_settings(Experiment, other), folder / "rows")
 
 
 @pytest.mark.parametrize("decoding", ["sampled", "greedy"])

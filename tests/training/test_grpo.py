@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from searchenv.errors import RunError
 from searchenv.evaluation import Record, Setup
@@ -15,10 +16,17 @@ from searchenv.results import Result
 from searchenv.retrieval import MemoryRetriever, RetrieverTool
 from searchenv.tokens import token_sample
 from searchenv.training import grpo
-from searchenv.training.grpo import Examination, GrpoSettings, train_grpo
+from searchenv.training.grpo import (
+    Examination,
+    GrpoSettings,
+    policy_items,
+    train_grpo,
+    with_token_advantages,
+)
 from searchenv.training.items import Kind, TrainItem
 from searchenv.training.losses import PolicyLoss
 from searchenv.training.models import load_model
+from searchenv.training.optimizer import Updater
 from searchenv.training.rollout import Clock, Rollout, describe_records, roll_out
 from searchenv.training.teacher import Habits, Teacher
 from searchenv.types import Limits, Terms, ToolCall, ToolFailure, ToolResult
@@ -105,6 +113,90 @@ def test_interrupted_training_goes_on_to_the_same_bytes(
     sessions = json.loads((tmp_path / "cut" / "sessions.json").read_text())
     assert [session["seconds"] is None for session in sessions] == [True, False]
     assert train(random_model, world, never, tmp_path / "cut") == trained  # nothing is left to do
+
+
+def test_training_ends_at_the_search_rate_and_stays_ended(
+    random_model: Path,
+    world: FactWorld,
+    setup: Setup,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rates = iter([0.2, 0.95, 0.1, 0.1])
+
+    def described(records: Sequence[Record]) -> dict[str, float]:
+        rate = {"search_rate": next(rates)} if len(records) == 8 else {}
+        return {**describe_records(records), **rate}
+
+    monkeypatch.setattr(grpo, "describe_records", described)
+    settings = replace(SETTINGS, steps=4, exam_every=4, until_search_rate=0.9, checkpoint_every=4)
+    trained = train(random_model, world, setup, tmp_path, settings)
+    expected = [(0, "exam"), (1, "train"), (2, "train"), (2, "exam")]
+    assert [(row["step"], row["kind"]) for row in rows(tmp_path)] == expected
+    weights = (trained / "model.safetensors").read_bytes()
+    (trained / "config.json").unlink()  # killed before the model was written
+    train(random_model, world, setup, tmp_path, settings)
+    assert [(row["step"], row["kind"]) for row in rows(tmp_path)] == expected
+    assert (trained / "model.safetensors").read_bytes() == weights
+
+
+@pytest.mark.parametrize("kl", [0.0, 0.1])
+def test_training_with_advantages_of_tokens(
+    random_model: Path, world: FactWorld, setup: Setup, tmp_path: Path, kl: float
+) -> None:
+    settings = replace(
+        SETTINGS,
+        steps=2,
+        samples=8,
+        max_tokens=20,
+        learning_rate=1e-2,
+        loss=PolicyLoss(),
+        token_kl=kl,
+        advantage="reinforce++_baseline",
+    )
+    brief = replace(setup, reward=Brevity())
+    train(random_model, world, brief, tmp_path, settings)
+    found = [row for row in rows(tmp_path) if row["kind"] == "train"]
+    assert all(row["grad_norm"] > 0 for row in found)
+    assert ("kl" in found[0]) == (kl > 0)
+
+
+def test_advantages_of_tokens_are_those_of_the_roll_out(
+    random_model: Path, world: FactWorld, setup: Setup
+) -> None:
+    model, tokenizer = load_model(random_model)
+    policy = Teacher(world, Habits(search=0.5, right=1.0))
+    rollout = roll_out(
+        policy, world.split("train", 3), replace(setup, samples=4), seed=1, clock=Clock()
+    )
+    settings = replace(SETTINGS, loss=PolicyLoss(), token_kl=0.5, advantage="group_mean")
+    items = policy_items(rollout, tokenizer, settings)
+    other, _ = load_model(random_model)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(0.5)
+    divergences = Updater(model, learning_rate=0.1, reference=other).divergences(items)
+    found = with_token_advantages(items, rollout, settings, divergences)
+    for item, divergence in zip(found, divergences, strict=True):
+        assert len(divergence) == len(item.ids)
+        assert any(divergence)
+        assert item.token_advantages is not None
+        costs = [0.5 * k * m for k, m in zip(divergence, item.mask, strict=True)]
+        for place, (value, bit) in enumerate(zip(item.token_advantages, item.mask, strict=True)):
+            expected = (item.advantage - sum(costs[place:])) * bit if place else 0.0
+            assert value == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"token_kl": 0.1}, "token_kl must be >= 0, and loss.kl 0 beside it, got 0.1 and 0.02"),
+        ({"until_search_rate": 0.0}, r"until_search_rate must be in \(0, 1\], got 0.0"),
+    ],
+)
+def test_settings_that_contradict_each_other(change: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        GrpoSettings(**change)  # type: ignore[arg-type]
 
 
 class Stopping:

@@ -47,7 +47,7 @@ def losses(ratio: float, advantage: float, **options: float) -> float:
     old = torch.tensor([[log(0.5)]])
     new = torch.tensor([[log(0.5 * ratio)]])
     reference = torch.tensor([[log(0.25)]]) if "kl" in options else None
-    loss = PolicyLoss(**options)(new, old, reference, torch.tensor([advantage]))
+    loss = PolicyLoss(**options)(new, old, reference, torch.tensor([[advantage]]))
     return float(loss)
 
 
@@ -82,8 +82,14 @@ def test_token_means_are_over_trained_tokens() -> None:
     assert token_means(values, mask).tolist() == [1.5, 6.0, 0.0]
 
 
-def item(kind: Kind, ids: Sequence[int], mask: Sequence[float], **more: float) -> TrainItem:
-    return TrainItem(tuple(ids), tuple(mask), kind, **more)
+def item(
+    kind: Kind,
+    ids: Sequence[int],
+    mask: Sequence[float],
+    weight: float = 1.0,
+    advantage: float = 0.0,
+) -> TrainItem:
+    return TrainItem(tuple(ids), tuple(mask), kind, weight, advantage)
 
 
 def test_total_loss_by_hand() -> None:

@@ -170,12 +170,15 @@ class R1Searcher(TextProtocol):
         return self._parse_answer(text, cut)
 
     def write(self, move: Act | Answer, thought: str) -> str:
-        """Returns the move without the closing query tag, which the environment writes."""
+        """Returns the move without the closing query tag, which the environment writes.
+
+        No space comes before that tag: the reference strips what the agent wrote.
+        """
         if isinstance(move, Answer):
             return f"{thought} </think> <answer> {move.text} </answer>"
         if len(move.calls) != 1:
             raise ProtocolError(f"r1_searcher makes one search a move, got {len(move.calls)} calls")
-        return f"{thought} {_BEGIN_QUERY} {move.calls[0].query} "
+        return f"{thought} {_BEGIN_QUERY} {move.calls[0].query}"
 
     def format_passage(self, rank: int, title: str, text: str) -> str:
         """Returns ``(rank)`` and the passage in the chosen layout."""

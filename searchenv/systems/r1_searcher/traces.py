@@ -77,12 +77,14 @@ class Trace:
             len(result.segments),
         )
         segments = result.segments[first:]
-        if whole:
-            return cls("".join(segment.text for segment in segments), result.num_calls)
         written = [segment.text for segment in segments if segment.source is Source.AGENT]
-        parts = [
-            text + _answered(text, turn) for text, turn in zip(written, result.turns, strict=True)
-        ]
+        if whole:
+            parts = [segment.text for segment in segments]
+        else:
+            turns = zip(written, result.turns, strict=True)
+            parts = [text + _answered(text, turn) for text, turn in turns]
+        if result.answer is not None and "</answer>" not in written[-1].rpartition("<answer>")[2]:
+            parts.append("</answer>")  # in evaluation it is a stop string, which is left out
         return cls("".join(parts), result.num_calls)
 
     @classmethod

@@ -152,7 +152,7 @@ def test_reply_to_a_mistake_closes_nothing() -> None:
 
 
 def test_render_exact_text() -> None:
-    assert PROTOCOL.render(search("Emma"), "I look.") == "I look. <|begin_of_query|> Emma "
+    assert PROTOCOL.render(search("Emma"), "I look.") == "I look. <|begin_of_query|> Emma"
     assert PROTOCOL.render(Answer("Austen"), "So.") == "So. </think> <answer> Austen </answer>"
 
 
