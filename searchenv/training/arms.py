@@ -27,7 +27,7 @@ from searchenv.training.pretrain import Pretraining, pretrain
 from searchenv.training.rewards import reward_of
 from searchenv.training.rollout import Clock, is_valid, roll_out
 from searchenv.training.sft import RejectionSettings, train_rejection
-from searchenv.training.tables import MEASURES
+from searchenv.training.tables import F1, MEASURES
 from searchenv.types import Limits, OnInvalid
 from searchenv.worlds import FactWorld
 
@@ -36,6 +36,7 @@ __all__ = ["Arm", "Exam", "Experiment", "Stage", "read_rows", "run_experiment"]
 logger = logging.getLogger(__name__)
 
 _MAX_TOKENS = 24  # of a turn in an examination
+_EXAMINED = (*MEASURES, F1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ class Arm:
 
     name: str
     stages: tuple[Stage, ...] = ()
+    seeds: tuple[int, ...] | None = None
+    """Some of the experiment's; None: all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +87,8 @@ class Experiment:
     """All that is decided before the first run.
 
     Raises:
-        ValueError: there are no arms or no seeds, two arms have the same name, or ``on_invalid`` is
-            unknown.
+        ValueError: there are no arms or no seeds, two arms have the same name, an arm has other
+            seeds, or ``on_invalid`` is unknown.
     """
 
     name: str
@@ -109,6 +112,13 @@ class Experiment:
             raise ValueError("expected at least one arm and one seed")
         if len({*names}) < len(names) or len({*self.seeds}) < len(self.seeds):
             raise ValueError(f"arms and seeds must differ, got {names} and {self.seeds}")
+        for arm in self.arms:
+            if not {*(arm.seeds or ())} <= {*self.seeds}:
+                raise ValueError(f"expected seeds of {self.seeds} for {arm.name}, got {arm.seeds}")
+
+    def runs(self) -> list[tuple[Arm, int]]:
+        """Returns what is run, by arm, then by seed."""
+        return [(arm, seed) for arm in self.arms for seed in arm.seeds or self.seeds]
 
     @property
     def digest(self) -> str:
@@ -146,14 +156,13 @@ def run_experiment(
     base = Path(work) / "base"
     if not (base / "config.json").is_file():
         pretrain(experiment.base, base, progress=progress)
-    for seed in experiment.seeds:
-        for arm in experiment.arms:
-            path = Path(rows) / f"{arm.name}-{seed}.json"
-            if not path.exists() and (not only or arm.name in only):
-                logger.info("%s, seed %d", arm.name, seed)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                row = _run(experiment, arm, seed, base, Path(work), progress=progress)
-                write_lines(path, [json.dumps(row).encode() + b"\n"])
+    for arm, seed in sorted(experiment.runs(), key=lambda run: experiment.seeds.index(run[1])):
+        path = Path(rows) / f"{arm.name}-{seed}.json"
+        if not path.exists() and (not only or arm.name in only):
+            logger.info("%s, seed %d", arm.name, seed)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            row = _run(experiment, arm, seed, base, Path(work), progress=progress)
+            write_lines(path, [json.dumps(row).encode() + b"\n"])
     return read_rows(experiment, rows)
 
 
@@ -164,18 +173,17 @@ def read_rows(experiment: Experiment, rows: str | os.PathLike[str]) -> list[dict
         RunError: a row is of other settings than the experiment's.
     """
     found = []
-    for arm in experiment.arms:
-        for seed in experiment.seeds:
-            path = Path(rows) / f"{arm.name}-{seed}.json"
-            if not path.exists():
-                continue
-            row: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            if (row["experiment"], row["stages"]) != (experiment.digest, _plain(arm)):
-                raise RunError(
-                    f"{path} was run with other settings: keep it under another name, or take the "
-                    "settings back"
-                )
-            found.append(row)
+    for arm, seed in experiment.runs():
+        path = Path(rows) / f"{arm.name}-{seed}.json"
+        if not path.exists():
+            continue
+        row: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if (row["experiment"], row["stages"]) != (experiment.digest, _plain(arm)):
+            raise RunError(
+                f"{path} was run with other settings: keep it under another name, or take the "
+                "settings back"
+            )
+        found.append(row)
     return found
 
 
@@ -233,11 +241,11 @@ def _train(
 
 def _examine(
     experiment: Experiment, model: Path, temperature: float, seed: int
-) -> dict[str, list[int]]:
+) -> dict[str, list[float]]:
     """Returns each measure of each question, world by world."""
     sampling = Sampling(_MAX_TOKENS, temperature)
     policy = ModelPolicy(TransformersGenerator(model, sampling=sampling, batch_size=256))
-    found: dict[str, list[int]] = {name: [] for name in MEASURES}
+    found: dict[str, list[float]] = {name: [] for name in _EXAMINED}
     for number in experiment.exam.worlds:
         world = FactWorld(replace(experiment.base.world, seed=number))
         questions = world.split(experiment.exam.split, experiment.exam.questions)
@@ -249,10 +257,10 @@ def _examine(
     return found
 
 
-def _measures(record: Record) -> dict[str, int]:
-    calls = record.result.num_calls
-    values = (int(record.scores["em"]), int(calls > 0), calls, int(is_valid(record)))
-    return dict(zip(MEASURES, values, strict=True))
+def _measures(record: Record) -> dict[str, float]:
+    calls, f1 = record.result.num_calls, round(record.scores[F1], 4)
+    values = (int(record.scores["em"]), int(calls > 0), calls, int(is_valid(record)), f1)
+    return dict(zip(_EXAMINED, values, strict=True))
 
 
 def _setup(experiment: Experiment, world: FactWorld) -> Setup:
@@ -264,7 +272,7 @@ def _setup(experiment: Experiment, world: FactWorld) -> Setup:
             max_turns=experiment.max_turns,
             on_invalid=OnInvalid(experiment.on_invalid or OnInvalid.HINT),
         ),
-        scorers=("em", "f1_squad"),
+        scorers=("em", F1),
     )
 
 
@@ -273,7 +281,7 @@ def _curve(path: Path) -> list[dict[str, float]]:
     if not path.exists():
         return []
     rows = [json.loads(line) for line in path.read_text(encoding="ascii").splitlines()]
-    names = ("step", *MEASURES)
+    names = ("step", *_EXAMINED)
     return [{name: row[name] for name in names} for row in rows if row["kind"] == "exam"]
 
 

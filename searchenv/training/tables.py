@@ -7,10 +7,12 @@ import numpy as np
 
 from searchenv.evaluation import Mean
 
-__all__ = ["MEASURES", "interval", "table_of"]
+__all__ = ["F1", "MEASURES", "interval", "table_of"]
 
 MEASURES = ("em", "search_rate", "searches", "valid_rate")
 """What every model is examined for, question by question."""
+F1 = "f1_squad"
+"""Examined too, and in tables where all rows have it."""
 _DRAWS = 2_000
 
 
@@ -26,11 +28,13 @@ def table_of(rows: Sequence[Mapping[str, Any]], decoding: str = "sampled") -> st
     arms: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         arms.setdefault(row["arm"], []).append(row[decoding])
-    lines = [f"| arm | seeds | {' | '.join(MEASURES)} |", "| --- " * (len(MEASURES) + 2) + "|"]
-    for name, found in arms.items():
-        means = [interval([row[measure] for row in found]) for measure in MEASURES]
+    has_f1 = bool(rows) and all(F1 in row[decoding] for row in rows)
+    names = (*MEASURES, F1) if has_f1 else MEASURES
+    lines = [f"| arm | seeds | {' | '.join(names)} |", "| --- " * (len(names) + 2) + "|"]
+    for arm, found in arms.items():
+        means = [interval([row[name] for row in found]) for name in names]
         cells = [f"{m.mean:.3f} [{m.low:.3f}, {m.high:.3f}]" for m in means]
-        lines.append(f"| {name} | {len(found)} | {' | '.join(cells)} |")
+        lines.append(f"| {arm} | {len(found)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -166,7 +166,10 @@ def test_unknown_arm_is_an_error(experiment: Experiment, tmp_path: Path) -> None
 
 def test_settings_that_are_not_given_are_not_in_rows(experiment: Experiment, folder: Path) -> None:
     row = read_rows(experiment, folder / "rows")[2]
+    some = (replace(experiment.arms[0], seeds=(1,)),)
     assert "until_search_rate" not in row["stages"][0]["grpo"]
+    assert {"em", "f1_squad"} < row["sampled"].keys()
+    assert [seed for arm, seed in replace(experiment, arms=some).runs()] == [1]
     given = replace(experiment, on_invalid="end")
     assert given.digest != experiment.digest
     text = FILE.replace(

@@ -1,0 +1,77 @@
+"""The recipe: its experiment as it was written down, and the questions that its script picks."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from searchenv.protocols import get_protocol
+from searchenv.questions import read_questions
+from searchenv.systems.r1_searcher import (
+    STAGE_ONE_PAPER,
+    STAGE_TWO_CEM,
+    STAGE_TWO_EM,
+    STAGE_TWO_PAPER,
+    R1Searcher,
+)
+from searchenv.training.arms import Arm, Experiment, read_rows
+from searchenv.training.rewards import reward_of
+from searchenv.training.settings import read_settings
+from searchenv.worlds import FactWorld
+
+RECIPE = Path(__file__).parents[3] / "agents" / "r1_searcher"
+
+
+@pytest.fixture(scope="module")
+def experiment() -> Experiment:
+    return read_settings(Experiment, RECIPE / "arms.toml")
+
+
+def episodes(arm: Arm) -> int:
+    return sum(
+        s.grpo.steps * s.grpo.questions * s.grpo.samples
+        if s.kind == "grpo"
+        else s.rejection.questions * s.rejection.samples
+        for s in arm.stages
+    )
+
+
+def test_trained_arms_play_as_many_episodes(experiment: Experiment) -> None:
+    assert {arm.name: episodes(arm) for arm in experiment.arms if arm.name != "base"} == (
+        dict.fromkeys([arm.name for arm in experiment.arms[1:]], 120 * 16 * 8)
+    )
+    questions = FactWorld(experiment.base.world).split("train")
+    assert len(questions) >= 1920
+
+
+def test_arms_have_the_seeds_and_rewards_that_were_planned(experiment: Experiment) -> None:
+    seeds = {arm.name: sum(run[0] is arm for run in experiment.runs()) for arm in experiment.arms}
+    assert list(seeds.values()) == [5] * 5 + [3] * 5
+    rewards = {
+        arm.name: [reward_of(stage.reward) for stage in arm.stages if stage.kind == "grpo"]
+        for arm in experiment.arms
+    }
+    assert rewards["two_stages"] == [STAGE_ONE_PAPER, STAGE_TWO_PAPER]
+    assert rewards["stage_two_only"] == [STAGE_TWO_PAPER]
+    assert rewards["two_stages_em"] == [STAGE_ONE_PAPER, STAGE_TWO_EM]
+    assert rewards["two_stages_cem"] == [STAGE_ONE_PAPER, STAGE_TWO_CEM]
+    stages = [stage for arm in experiment.arms for stage in arm.stages]
+    assert all(stage.grpo.token_kl == 0.0 for stage in stages if stage.kind == "grpo")
+    assert isinstance(get_protocol(experiment.base.protocol), R1Searcher)
+
+
+def test_rows_are_of_the_experiment_as_it_stands(experiment: Experiment) -> None:
+    read_rows(experiment, RECIPE / "rows")
+
+
+def test_script_rolls_out_once_and_writes_questions(tmp_path: Path) -> None:
+    command = [sys.executable, str(RECIPE / "select_questions.py"), "--engine", "bm25s"]
+    command += ["--policy", "iterative", "--limit", "8", "--work", str(tmp_path / "work")]
+    for name in ("a.jsonl", "b.jsonl"):
+        more = ["--easy", "1", "--out", str(tmp_path / name)]
+        run = subprocess.run(command + more, capture_output=True, text=True, check=True)
+        assert " easy, 0 medium, " in run.stdout
+    (question,) = read_questions(tmp_path / "a.jsonl")
+    assert question.metadata["difficulty"] == "easy"
+    assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
