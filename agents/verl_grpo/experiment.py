@@ -42,8 +42,8 @@ def main() -> None:
     parser.add_argument("--tables", action="store_true", help="only tables and curve")
     arguments = parser.parse_args()
     if not arguments.tables:
-        for seed in SEEDS:
-            for arm in ARMS:
+        for arm in ARMS:
+            for seed in SEEDS:
                 path = HERE / "rows" / f"{arm}-{seed}.json"
                 if not path.exists():
                     path.parent.mkdir(exist_ok=True)
