@@ -4,6 +4,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
@@ -37,7 +38,7 @@ def settings_of(cls: type[T], table: Mapping[str, object], where: str = "") -> T
     Raises:
         ValueError: a key is unknown or missing, or a value is out of range or of another type.
     """
-    hints = get_type_hints(cls)
+    hints = _hints(cast(Any, cls))
     names = [field.name for field in fields(cast(Any, cls))]
     values: dict[str, object] = {}
     for key, value in table.items():
@@ -68,3 +69,8 @@ def _value(hint: Any, value: object, where: str) -> object:
             raise ValueError(f"expected {where} to be of type {hint.__name__}, got {value!r}")
         return hint(value)
     return value
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)

@@ -89,7 +89,7 @@ class SearchAgentLoop(AgentLoopBase):  # type: ignore[misc]
         opening = 0
         while not episode.over:
             with worker.busy():
-                pieces = encode_segments(episode.segments, self.tokenizer)
+                pieces = encode_segments(episode.segments, worker.tokenizer)
                 ids = [i for piece in pieces for i in piece.ids]
             opening = opening or len(ids)
             if opening > self._prompt_length:
@@ -131,13 +131,12 @@ class SearchAgentLoop(AgentLoopBase):  # type: ignore[misc]
         sample.note_steps(output.extra_fields or {})
         with worker.busy():
             written = list(output.token_ids)
-            special = set(self.tokenizer.all_special_ids)
             return read_completion(
                 ids,
                 written,
                 list(output.log_probs or [0.0] * len(written)),
-                self.tokenizer,
-                ends=special.intersection(written[-1:]),
+                worker.tokenizer,
+                ends=worker.tokenizer.all_special_ids.intersection(written[-1:]),
                 stop=protocol.stop,
                 include_stop=protocol.include_stop,
                 room=room,
@@ -148,7 +147,7 @@ class SearchAgentLoop(AgentLoopBase):  # type: ignore[misc]
         worker, result = self._worker, sample.episode.result
         with worker.busy():
             record = Record.of(sample.episode, worker.reward, worker.settings.scorers)
-            tokens = token_sample(result.segments, self.tokenizer, sample.logprobs)
+            tokens = token_sample(result.segments, worker.tokenizer, sample.logprobs)
         terms = {**record.outcome.terms, **await sample.arrive()}
         reward = float(sum(terms.values()))
         worker.log.episode(record, terms, tokens, sample.about())

@@ -24,7 +24,7 @@ from searchenv.types import Question
 
 __all__ = ["Outcome", "prepare", "train_verl"]
 
-_PLUGIN = "searchenv.integrations.verl.plugin"
+_MODULES = ("searchenv.integrations.verl.plugin", "searchenv.integrations.verl.algorithms")
 _POLL_S = 0.5
 _MAY_CHANGE = ("total_training_steps", "total_epochs", "save_freq", "test_freq", "logger")
 """Keys of ``trainer`` that may differ when a training goes on."""
@@ -171,7 +171,7 @@ def _run(out: Path, device: str, on_step: OnStep | None) -> int:
 
 
 def _environment(metrics: Path, device: str) -> dict[str, str]:
-    modules = [m for m in (os.environ.get("VERL_USE_EXTERNAL_MODULES"), _PLUGIN) if m]
+    modules = [m for m in (os.environ.get("VERL_USE_EXTERNAL_MODULES"), *_MODULES) if m]
     own = {
         "VERL_USE_EXTERNAL_MODULES": ",".join(modules),
         "VERL_FILE_LOGGER_PATH": str(metrics),

@@ -18,7 +18,36 @@ from searchenv.types import Question
 __all__ = ["Worker", "shared_worker"]
 
 _MIN_FAILED = 4
+_TEXTS = 4096
 _ANY = (Question("", "?", ()),)  # a task wants questions; the loop reads them from the rows
+
+
+class CachedTokenizer:
+    """A tokenizer that remembers the ids of texts: siblings share prompts, turns share the past.
+
+    Args:
+        tokenizer: of the model.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._size = len(tokenizer)
+        self.all_special_ids = frozenset(tokenizer.all_special_ids)
+        self._encode = lru_cache(maxsize=_TEXTS)(self._encode_once)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+        """Returns the ids of a text."""
+        return list(self._encode(text, add_special_tokens))
+
+    def decode(self, token_ids: list[int], **options: Any) -> str:
+        """Returns the text of ids."""
+        return str(self._tokenizer.decode(token_ids, **options))
+
+    def _encode_once(self, text: str, special: bool) -> tuple[int, ...]:
+        return tuple(self._tokenizer.encode(text, add_special_tokens=special))
 
 
 class Worker:
@@ -39,9 +68,10 @@ class Worker:
             k=settings.k,
         )
         self.settings = settings
+        self.tokenizer = CachedTokenizer(tokenizer)
         self.protocol = task.protocol
         self.limits = settings.limits(
-            lambda text: len(tokenizer.encode(text, add_special_tokens=False))
+            lambda text: len(self.tokenizer.encode(text, add_special_tokens=False))
         )
         self.reward = settings.make_reward()
         group_reward = settings.make_group_reward()

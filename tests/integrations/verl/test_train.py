@@ -38,6 +38,7 @@ def config(
             "max_tokens": 12,
         },
         "verl": {
+            "algorithm": {"adv_estimator": "searchenv_grpo"},
             "data": {
                 "train_batch_size": BATCH,
                 "max_prompt_length": 32,
