@@ -1,7 +1,9 @@
 """The recipe: its experiment as it was written down, and the questions that its script picks."""
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,9 @@ from searchenv.systems.r1_searcher import (
     STAGE_TWO_PAPER,
     R1Searcher,
 )
-from searchenv.training.arms import Arm, Experiment, read_rows
+from searchenv.training.arms import Arm, Exam, Experiment, read_rows, run_experiment
+from searchenv.training.models import ModelSize
+from searchenv.training.pretrain import Phase
 from searchenv.training.rewards import reward_of
 from searchenv.training.settings import read_settings
 from searchenv.worlds import FactWorld
@@ -63,6 +67,30 @@ def test_arms_have_the_seeds_and_rewards_that_were_planned(experiment: Experimen
 
 def test_rows_are_of_the_experiment_as_it_stands(experiment: Experiment) -> None:
     read_rows(experiment, RECIPE / "rows")
+
+
+def test_two_stages_run_in_miniature(experiment: Experiment, tmp_path: Path) -> None:
+    (planned,) = (arm for arm in experiment.arms if arm.name == "two_stages")
+    stages = [
+        replace(s, grpo=replace(s.grpo, steps=2, questions=2, samples=2, max_tokens=8))
+        for s in planned.stages
+    ]
+    arm = Arm("two_stages", tuple(stages))
+    base = replace(
+        experiment.base,
+        world=replace(experiment.base.world, entities=12, relations=3),
+        model=ModelSize(width=16, layers=1, heads=2, inner=16),
+        phases=(Phase(2, 4, 1e-3),),
+    )
+    small = replace(
+        experiment, base=base, arms=(arm,), seeds=(0,), exam=Exam(worlds=(1,), questions=2)
+    )
+    (row,) = run_experiment(small, tmp_path / "work", tmp_path / "rows")
+    assert [len(curve) for curve in row["curves"]] == [2, 2]
+    files = [tmp_path / "work" / f"two_stages-0-{stage}" / "metrics.jsonl" for stage in (0, 1)]
+    found = [json.loads(file.read_text().splitlines()[1]) for file in files]
+    assert {"term_retrieval", "term_format"} < found[0].keys()
+    assert {"term_outcome", "term_format"} < found[1].keys()
 
 
 def test_script_rolls_out_once_and_writes_questions(tmp_path: Path) -> None:
