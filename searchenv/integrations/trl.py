@@ -1,7 +1,7 @@
 """TRL's ``GRPOTrainer`` on SearchQA: its ``rollout_func`` over ``Episode``.
 
 Written against trl 1.12, the newest that verl 0.9.1 can be imported beside. ``rollout_func`` is an
-experimental interface of TRL. Texts are written by the trainer's own model, without vLLM.
+experimental interface of TRL. Texts are written by the trainer's own model, without vLLM::
 
     rollout = SearchRollout(Task(index="demo"), max_tokens=200)
     trainer = GRPOTrainer(
