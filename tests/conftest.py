@@ -9,9 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from searchenv.retrieval import TransformersEncoder
 from searchenv.types import Gold, Hit, Passage, Question
+
+# a busy machine is no failure
+settings.register_profile("any_speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any_speed")
 
 
 @pytest.fixture(scope="session", autouse=True)
