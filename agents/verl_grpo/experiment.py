@@ -3,7 +3,8 @@
     python agents/verl_grpo/experiment.py --work build/verl_grpo
 
 It goes on where it was interrupted, writes a row a finished arm and seed into ``rows`` beside it,
-and then the tables of README.md and ``curve.png``. ``--tables`` writes only those.
+and then the tables of README.md and ``curve.png``. ``--tables`` writes only those. ``--share DIR``
+prints where the time of a training went that ``searchenv train verl`` left in ``DIR``.
 """
 
 import argparse
@@ -40,7 +41,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("build/verl_grpo"))
     parser.add_argument("--tables", action="store_true", help="only tables and curve")
+    parser.add_argument("--share", type=Path, metavar="DIR", help="only the shares of a training")
     arguments = parser.parse_args()
+    if arguments.share:
+        print(json.dumps(shares(arguments.share), indent=2))
+        return
     if not arguments.tables:
         for arm in ARMS:
             for seed in SEEDS:
@@ -160,6 +165,18 @@ def spent(folder: Path) -> dict[str, float]:
                 for name, seconds in row["seconds"].items():
                     total[name] += seconds
     return total
+
+
+def shares(folder: Path) -> dict[str, float]:
+    """Returns the shares of the time of all steps; what is left over are verl's other parts."""
+    rows = list(steps(folder))
+    total = sum(row.get("step_s", 0.0) for row in rows)
+    parts = {
+        name: sum(row.get(f"{name}_s", 0.0) for row in rows) for name in ("generation", "update")
+    }
+    spent_s = spent(folder)
+    parts["generation"] -= sum(spent_s.values())  # verl times the whole roll-out
+    return {"seconds": total, **{name: s / total for name, s in {**parts, **spent_s}.items()}}
 
 
 def write_tables(rows: list[dict[str, Any]]) -> None:

@@ -9,6 +9,8 @@ from searchenv.types import Tool, ToolCall, ToolResult
 
 __all__ = ["ToolPool"]
 
+_GATHER_S = 0.005
+
 
 class ToolPool:
     """Runs calls in a thread, with their retries; what arrives meanwhile is the next batch.
@@ -42,7 +44,7 @@ class ToolPool:
     async def _run(self) -> None:
         try:
             while self._waiting:
-                await asyncio.sleep(0)  # trajectories that are ready too join this batch
+                await asyncio.sleep(_GATHER_S)  # trajectories that are ready too join this batch
                 batch, self._waiting = self._waiting, []
                 await self._answer(batch)
         finally:
