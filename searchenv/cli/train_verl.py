@@ -1,9 +1,11 @@
 """``searchenv train verl``: the real trainer, from one file."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 from searchenv.cli.options import Commands
 
@@ -45,6 +47,7 @@ def _verl(arguments: argparse.Namespace) -> int:
 
         print(OmegaConf.to_yaml(compose(config, arguments.out, arguments.device)), end="")
         return 0
+    signal.signal(signal.SIGTERM, _end)
     print(f"verl's log: {arguments.out / 'verl.log'}", file=sys.stderr)
     outcome = train_verl(config, arguments.out, device=arguments.device, on_step=_show)
     if outcome.failed:
@@ -61,3 +64,8 @@ def _show(step: int, metrics: Mapping[str, float]) -> None:
         if key.startswith("val-core/")
     }
     print(f"step {step}: " + ", ".join(f"{k} {v:.4g}" for k, v in shown.items()), flush=True)
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    """Ends verl's processes with this one."""
+    raise SystemExit(128 + number)
