@@ -36,7 +36,7 @@ ANNOUNCED = re.compile(r"`(?P<name>[\w.-]+)`:\n\n$")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 PRINTED = re.compile(r"^print\(.*\)(?:  # (.*))?$", re.MULTILINE)
 RUN = ("python", "bash")
-DATA = ("text", "json", "toml")
+DATA = ("text", "json", "toml", "yaml")
 
 CORPUS = """\
 {"id": "p1", "title": "Velmara Nights", "text": "A 1962 film directed by Orla Fenwick."}

@@ -227,6 +227,11 @@ class _Index:
                     else:
                         hits[query] = self._hits(own_scores, own_rows, k)
             todo, size = np.array(again, np.int64), min(4 * size, total)
+        if total and not all(hits):
+            raise RetrievalError(
+                "FAISS found no passage for a query, though there always is a nearest one: the "
+                "stored vectors may be damaged, see searchenv index verify"
+            )
         return hits
 
     def vectors(self, rows: Sequence[int]) -> Vectors:

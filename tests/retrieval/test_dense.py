@@ -186,6 +186,19 @@ def test_a_vector_that_is_not_finite_is_an_error(build: Open) -> None:
     assert len(retriever.search(["a"], 1)[0]) == 1
 
 
+def test_vectors_that_no_query_is_near_are_an_error(build: Open) -> None:
+    import faiss
+
+    folder = build().folder
+    file = folder / "index"
+    count = faiss.read_index(str(file)).ntotal
+    damaged = faiss.IndexFlatIP(LetterEncoder().dim)
+    damaged.add(np.full((count, LetterEncoder().dim), np.nan, np.float32))
+    faiss.write_index(damaged, str(file))
+    with pytest.raises(RetrievalError, match="FAISS found no passage for a query"):
+        open_index(folder.parent, encoder=LetterEncoder()).search(["a"], 1)
+
+
 def test_an_encoder_that_fails_is_an_error(build: Open) -> None:
     class Failing(LetterEncoder):
         def encode_queries(self, texts: Sequence[str]) -> Vectors:
