@@ -185,11 +185,9 @@ class Episode:
         self._log.append({"observe": [result_state(result) for result in results]})
         calls, self._pending = self._pending, None
         self._calls.update(call.tool for call in calls)
-        for result in results:
-            if isinstance(result, ToolFailure):
-                self._stop = StopReason.TOOL_ERROR
-                self._error = result.message
-                return ""
+        if failure := next((r for r in results if isinstance(r, ToolFailure)), None):
+            self._stop, self._error = StopReason.TOOL_ERROR, failure.message
+            return ""
         observed = cast(Sequence[Observation], results)
         turn = self._turns[-1]
         if isinstance(turn.move, Act):
@@ -293,8 +291,7 @@ class Episode:
         if not self.limits.max_calls:
             return move.calls
         asked: Counter[str] = Counter(self._calls)
-        admitted: list[ToolCall] = []
-        refused: list[ToolCall] = []
+        admitted, refused = list[ToolCall](), list[ToolCall]()
         for call in move.calls:
             asked[call.tool] += 1
             budget = self.limits.max_calls.get(call.tool)
@@ -323,10 +320,9 @@ class Episode:
 
     def _block(self, observation: Observation) -> str:
         limits = self.limits
+        passages = [hit.passage for hit in observation.hits]
         if observation.text is not None:
             passages = [Passage("", "", observation.text)]
-        else:
-            passages = [hit.passage for hit in observation.hits]
         return self.protocol.render_passages(passages, limits.max_observation, limits.counter)
 
     def _reply(self, messages: Sequence[Message]) -> str:

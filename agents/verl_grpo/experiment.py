@@ -11,16 +11,16 @@ import argparse
 import json
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from searchenv.evaluation import circumstances, read_run
-from searchenv.training.arms import Experiment
+from searchenv.training.arms import Experiment, measures_of
 from searchenv.training.pretrain import pretrain
-from searchenv.training.rollout import is_valid
 from searchenv.training.settings import read_settings
-from searchenv.training.tables import MEASURES, table_of
+from searchenv.training.tables import table_of
 
 HERE = Path(__file__).parent
 ARMS = ("base", "verl_grpo", "rejection", "rejection_searched")
@@ -120,19 +120,18 @@ def made_world(seed: int, work: Path) -> Path:
 
 def exam(model: Path, temperature: float, seed: int, work: Path, folder: Path) -> dict[str, Any]:
     """Returns each measure of each held-out question, world by world, through the runner."""
-    found: dict[str, list[int]] = {name: [] for name in MEASURES}
+    found: dict[str, list[float]] = defaultdict(list)
     for number in EXAM_WORLDS:
         world, out = made_world(number, work), folder / f"exam-{number}-{temperature:g}"
         files = ["--questions", str(world / "questions.jsonl"), "--index", str(world / "index")]
         words = ["bench", "run", *files, "--policy", "model", "--model", str(model)]
         limits = ["--split", "test", "--limit", "256", "--max-turns", "5", "--max-tokens", "24"]
         how = ["--temperature", f"{temperature:g}", "--seed", str(seed)]
-        batch = ["--batch-size", "256", "--num-envs", "256", "--scorer", "em"]
-        call(*words, *limits, *how, *batch, "--out", str(out))
+        batch = ["--batch-size", "256", "--num-envs", "256"]
+        scorers = ["--scorer", "em", "--scorer", "f1_squad"]
+        call(*words, *limits, *how, *batch, *scorers, "--out", str(out))
         for record in read_run(out).records:
-            calls = record.result.num_calls
-            values = (int(record.scores["em"]), int(calls > 0), calls, int(is_valid(record)))
-            for name, value in zip(MEASURES, values, strict=True):
+            for name, value in measures_of(record).items():
                 found[name].append(value)
     return found
 

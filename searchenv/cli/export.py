@@ -1,4 +1,4 @@
-"""``searchenv export``: the records of a run in the formats of other programs."""
+"""``searchenv export``: the records of a run, or questions, in the formats of other programs."""
 
 import argparse
 from collections.abc import Callable
@@ -26,7 +26,7 @@ __all__ = ["add_commands"]
 
 def add_commands(commands: Commands) -> None:
     """Adds ``searchenv export`` and its formats."""
-    export = commands.add_parser("export", help="write the records of a run for other programs")
+    export = commands.add_parser("export", help="write runs and questions for other programs")
     formats = export.add_subparsers(required=True, metavar="FORMAT")
     _add(formats, "jsonl", _jsonl, "FILE", "one record a line")
     _add(formats, "parquet", _parquet, "FILE", "one record a row")

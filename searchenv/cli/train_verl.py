@@ -38,9 +38,11 @@ def add_verl(names: Commands) -> None:
 
 
 def _verl(arguments: argparse.Namespace) -> int:
+    from searchenv.integrations.verl.checks import check_packages
     from searchenv.integrations.verl.config import compose, read_config
     from searchenv.integrations.verl.launch import train_verl
 
+    check_packages()
     config = read_config(arguments.config, tuple(arguments.changes))
     if arguments.show:
         from omegaconf import OmegaConf

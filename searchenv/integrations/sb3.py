@@ -17,7 +17,6 @@ from searchenv.integrations.choices import (
     ChoiceReader,
     Choices,
     Features,
-    read_choices,
 )
 from searchenv.vector import SearchQAVectorEnv
 
@@ -39,6 +38,7 @@ class DiscreteSearch(gym.Wrapper[Features, np.int64, str, str]):
     def __init__(self, env: gym.Env[str, str]) -> None:
         super().__init__(env)  # type: ignore[arg-type]
         self.observation_space, self.action_space = _spaces()  # type: ignore[assignment]
+        self._reader = ChoiceReader()
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, object] | None = None
@@ -58,7 +58,7 @@ class DiscreteSearch(gym.Wrapper[Features, np.int64, str, str]):
         return self._choices().mask
 
     def _choices(self) -> Choices:
-        return read_choices(self._view)
+        return self._reader.read(self._view)
 
     @property
     def _view(self) -> EpisodeView:

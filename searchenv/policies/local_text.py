@@ -88,6 +88,28 @@ class Draft:
         if self.finish is None and len(self.ids) >= self._room:
             self.finish = Finish.LENGTH
 
+    def take_all(self, ids: Sequence[int], logprobs: Sequence[float], *, ended: bool) -> bool:
+        """Takes a whole text at once and ends it; False: something of it must be dropped.
+
+        Args:
+            ids: at least one; the draft has none yet.
+            logprobs: one for each id.
+            ended: whether the last id is an end token.
+        """
+        written = list(ids[:-1] if ended else ids)
+        start = len(self._shown())
+        text = self._decode(self._window + written)[start:]
+        before = self._decode(self._window + written[:-1])[start:]
+        stopped = any(string in text for string in self._stop)
+        late = stopped and (ended or any(string in before for string in self._stop))
+        if late or _HALF in text:
+            return False
+        self.ids, self._logprobs, self._text = list(ids), list(logprobs), text
+        self._ends = [len(text)] * len(ids)
+        is_cut = len(ids) >= self._room and not ended and not stopped
+        self.finish = Finish.LENGTH if is_cut else Finish.STOP
+        return True
+
     def end(self, token: int, logprob: float) -> None:
         """Appends an end token, which has no characters."""
         self._flush()
@@ -175,10 +197,10 @@ def read_completion(
         include_stop: whether the text holds the one that ended it.
         room: ids that were asked for; so many mean that the text was cut.
     """
-    whole = _read_whole(prompt, ids, logprobs, tokenizer, ends, stop, include_stop, room)
-    if whole is not None:
-        return whole
     draft = Draft(list(prompt), room, np.random.default_rng(0), tokenizer, tuple(stop), ())
+    is_plain = include_stop and not any(token in ends for token in ids[:-1])
+    if is_plain and draft.take_all(ids, logprobs, ended=ids[-1] in ends):
+        return draft.completion(include_stop=True)
     for token, logprob in zip(ids, logprobs, strict=True):
         take = draft.end if token in ends else draft.take
         take(token, logprob)
@@ -187,39 +209,3 @@ def read_completion(
     else:
         draft.finish = Finish.STOP  # the server stopped for a reason of its own
     return draft.completion(include_stop=include_stop)
-
-
-def _read_whole(
-    prompt: Sequence[int],
-    ids: Sequence[int],
-    logprobs: Sequence[float],
-    tokenizer: Tokenizer,
-    ends: Collection[int],
-    stop: Sequence[str],
-    include_stop: bool,
-    room: int,
-) -> Completion | None:
-    """Returns the text of ids of which nothing is dropped, without going through them one by one.
-
-    None: something may have to be dropped.
-    """
-    ended = ids[-1] in ends
-    written = list(ids[:-1] if ended else ids)
-    if not include_stop or not written or any(id_ in ends for id_ in written):
-        return None
-    window = list(prompt[-_CONTEXT:])
-    start = len(_text(tokenizer, window))
-    text = _text(tokenizer, window + written)[start:]
-    if _HALF in text:
-        return None
-    stopped = any(string in text for string in stop)
-    before = _text(tokenizer, window + written[:-1])[start:]
-    if stopped and (ended or any(string in before for string in stop)):
-        return None
-    cut = len(ids) >= room and not ended and not stopped
-    finish = Finish.LENGTH if cut else Finish.STOP
-    return Completion(text, finish, tuple(ids), tuple(logprobs))
-
-
-def _text(tokenizer: Tokenizer, ids: list[int]) -> str:
-    return tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)

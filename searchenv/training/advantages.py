@@ -4,12 +4,13 @@ Every episode has one number, which all of its trained tokens share. Rewards com
 samples of one question; samples that failed are not in them, so that groups may differ in size.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
 from enum import StrEnum
 
 import numpy as np
 
-__all__ = ["Advantage", "advantages"]
+__all__ = ["Advantage", "advantages", "grouped_advantages"]
 
 _TINY = 1e-6  # added to deviations
 
@@ -61,6 +62,25 @@ def advantages(groups: Sequence[Sequence[float]], kind: Advantage) -> list[list[
         scale = _deviation(np.concatenate(centred)) + _TINY
         centred = [group / scale for group in centred]
     return [[float(value) for value in group] for group in centred]
+
+
+def grouped_advantages(
+    rewards: Sequence[float], groups: Sequence[Hashable], kind: Advantage
+) -> list[float]:
+    """Returns the advantage of every sample where ``groups`` names the group of each.
+
+    >>> grouped_advantages([1.0, 0.0, 0.0], ["a", "b", "a"], Advantage.GROUP_MEAN)
+    [0.5, 0.0, -0.5]
+    """
+    places: dict[Hashable, list[int]] = defaultdict(list)
+    for place, group in enumerate(groups):
+        places[group].append(place)
+    found = advantages([[rewards[i] for i in members] for members in places.values()], kind)
+    values = [0.0] * len(rewards)
+    for members, numbers in zip(places.values(), found, strict=True):
+        for place, number in zip(members, numbers, strict=True):
+            values[place] = number
+    return values
 
 
 def _deviation(values: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> float:

@@ -31,7 +31,7 @@ from searchenv.training.tables import F1, MEASURES
 from searchenv.types import Limits, OnInvalid
 from searchenv.worlds import FactWorld
 
-__all__ = ["Arm", "Exam", "Experiment", "Stage", "read_rows", "run_experiment"]
+__all__ = ["Arm", "Exam", "Experiment", "Stage", "measures_of", "read_rows", "run_experiment"]
 
 logger = logging.getLogger(__name__)
 
@@ -252,12 +252,13 @@ def _examine(
         setup = _setup(experiment, world)
         rollout = roll_out(policy, questions, setup, seed=seed, clock=Clock())
         for record in rollout.records:
-            for name, value in _measures(record).items():
+            for name, value in measures_of(record).items():
                 found[name].append(value)
     return found
 
 
-def _measures(record: Record) -> dict[str, float]:
+def measures_of(record: Record) -> dict[str, float]:
+    """Returns what an episode is examined for; its scores must hold ``em`` and ``f1_squad``."""
     calls, f1 = record.result.num_calls, round(record.scores[F1], 4)
     values = (int(record.scores["em"]), int(calls > 0), calls, int(is_valid(record)), f1)
     return dict(zip(_EXAMINED, values, strict=True))

@@ -12,11 +12,10 @@ Differences:
    that its loss masks.
 """
 
-from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
-from searchenv.training.advantages import Advantage, advantages
+from searchenv.training.advantages import Advantage, grouped_advantages
 
 if TYPE_CHECKING:
     import torch
@@ -72,7 +71,9 @@ def token_advantages(
             f"expected one reward, one group and one row of the mask for each episode, got "
             f"{len(rewards)}, {len(groups)} and {len(mask)}"
         )
-    compared = torch.tensor(_compared(rewards, groups, kind), dtype=mask.dtype, device=mask.device)
+    if kind in _BASELINES:
+        rewards = grouped_advantages(rewards, groups, _BASELINES[kind])
+    compared = torch.tensor(rewards, dtype=mask.dtype, device=mask.device)
     returns = compared.clamp(-clip, clip)[:, None] * torch.ones_like(mask)
     if divergence is not None:
         costs = kl * divergence * mask
@@ -84,19 +85,3 @@ def token_advantages(
     centred = (found - found.sum() / count) * mask
     variance = centred.square().sum() / count
     return centred * variance.clamp(min=_SMALLEST).rsqrt()
-
-
-def _compared(
-    rewards: Sequence[float], groups: Sequence[Hashable], kind: Advantage
-) -> Sequence[float]:
-    if kind not in _BASELINES:
-        return rewards
-    places: dict[Hashable, list[int]] = defaultdict(list)
-    for place, group in enumerate(groups):
-        places[group].append(place)
-    found = advantages([[rewards[i] for i in each] for each in places.values()], _BASELINES[kind])
-    compared = [0.0] * len(rewards)
-    for members, values in zip(places.values(), found, strict=True):
-        for place, value in zip(members, values, strict=True):
-            compared[place] = value
-    return compared

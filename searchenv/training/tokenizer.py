@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from searchenv.errors import MissingDependencyError
 from searchenv.protocols import TextProtocol
 from searchenv.types import Act, Answer, Fault, Invalid, Limits, Question, ToolCall
 from searchenv.worlds import FactWorld
@@ -49,17 +50,25 @@ def make_tokenizer(fixed: Iterable[str], texts: Iterable[str]) -> "PreTrainedTok
         fixed: texts that are one token each.
         texts: whose words, with one space before them, and whose tags are one token each.
 
+    Raises:
+        MissingDependencyError: transformers is not installed.
+
     >>> tokenizer = make_tokenizer([], ["<answer> Bado </answer>"])
     >>> ids = tokenizer.encode("<answer> Bado </answer> ✓", add_special_tokens=False)
     >>> len(ids), tokenizer.decode(ids)
     (7, '<answer> Bado </answer> ✓')
     """
-    from tokenizers import (  # type: ignore[import-untyped]
-        Tokenizer,
-        decoders,
-        models,
-    )
-    from transformers import PreTrainedTokenizerFast
+    try:
+        from tokenizers import (  # type: ignore[import-untyped]
+            Tokenizer,
+            decoders,
+            models,
+        )
+        from transformers import PreTrainedTokenizerFast
+    except ImportError as error:
+        raise MissingDependencyError(
+            'tiny models need transformers: pip install "searchenv[local]"'
+        ) from error
 
     words = dict.fromkeys(fixed)
     words |= dict.fromkeys(word for text in texts for word in _WORD.findall(text))

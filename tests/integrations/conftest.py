@@ -1,14 +1,18 @@
-"""Two models of some thousand weights, and a small world with its index."""
+"""Two models of some thousand weights, a small world with its index, and TRL's trainer."""
 
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from searchenv.indexing import build_index
+from searchenv.integrations.trl import SearchRollout
 from searchenv.protocols import SearchR1
 from searchenv.retrieval import Engine
 from searchenv.training.corpus import Mix
-from searchenv.training.models import ModelSize, make_model, save_model
+from searchenv.training.models import ModelSize, load_model, make_model, save_model
 from searchenv.training.pretrain import Phase, Pretraining, pretrain
 from searchenv.training.teacher import Habits
 from searchenv.training.tokenizer import world_tokenizer
@@ -48,3 +52,39 @@ def searching_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     pretrain(settings, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def trl_trainer(
+    searching_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Any]:
+    """Makes TRL's trainer of the searching model over a roll-out; takes more of its settings."""
+
+    def make(rollout: SearchRollout, **config: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from trl.trainer.grpo_config import GRPOConfig
+            from trl.trainer.grpo_trainer import GRPOTrainer
+
+            model, tokenizer = load_model(searching_model)
+            arguments = GRPOConfig(
+                output_dir=str(tmp_path_factory.mktemp("trl")),
+                use_cpu=True,
+                bf16=False,
+                report_to=[],
+                disable_tqdm=True,
+                save_strategy="no",
+                per_device_train_batch_size=16,
+                num_generations=4,
+                **config,
+            )
+            return GRPOTrainer(
+                model=model,
+                args=arguments,
+                train_dataset=rollout.dataset(),
+                reward_funcs=rollout.reward,
+                rollout_func=rollout,
+                processing_class=tokenizer,
+            )
+
+    return make

@@ -1,7 +1,7 @@
 """TRL's own trainer over episodes, on the CPU."""
 
 import copy
-import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,44 +11,11 @@ import torch
 from searchenv.integrations.trl import SearchRollout
 from searchenv.rewards import CallCost, Composite, Outcome
 from searchenv.task import Task
-from searchenv.training.models import load_model
 from searchenv.types import Limits, Question
 from searchenv.worlds import FactWorld
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from trl.trainer.grpo_config import GRPOConfig
-    from trl.trainer.grpo_trainer import GRPOTrainer
-
-STEPS, BATCH, SAMPLES = 3, 16, 4
-
-
-def trainer_of(rollout: SearchRollout, folder: Path, out: Path, **config: Any) -> Any:
-    model, tokenizer = load_model(folder)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        arguments = GRPOConfig(
-            output_dir=str(out),
-            use_cpu=True,
-            bf16=False,
-            report_to=[],
-            disable_tqdm=True,
-            save_strategy="no",
-            logging_steps=1,
-            max_steps=STEPS,
-            per_device_train_batch_size=BATCH,
-            num_generations=SAMPLES,
-            learning_rate=1e-3,
-            **config,
-        )
-        return GRPOTrainer(
-            model=model,
-            args=arguments,
-            train_dataset=rollout.dataset(),
-            reward_funcs=rollout.reward,
-            rollout_func=rollout,
-            processing_class=tokenizer,
-        )
+Make = Callable[..., Any]
+STEPS, SAMPLES = 3, 4
 
 
 def task_of(index: str | Path, world: FactWorld) -> Task:
@@ -60,10 +27,10 @@ def task_of(index: str | Path, world: FactWorld) -> Task:
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_real_trainer_learns_from_episodes(
-    searching_model: Path, index: Path, world: FactWorld, tmp_path: Path
+    trl_trainer: Make, index: Path, world: FactWorld
 ) -> None:
     rollout = SearchRollout(task_of(index, world), max_tokens=24)
-    trainer = trainer_of(rollout, searching_model, tmp_path)
+    trainer = trl_trainer(rollout, max_steps=STEPS, learning_rate=1e-3, logging_steps=1)
     before = copy.deepcopy(trainer.model.state_dict())
     trainer.train()
     logs = [row for row in trainer.state.log_history if "reward" in row]
@@ -80,10 +47,10 @@ def test_the_real_trainer_learns_from_episodes(
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_gradient_of_what_the_environment_wrote_is_zero(
-    searching_model: Path, index: Path, world: FactWorld, tmp_path: Path
+    trl_trainer: Make, index: Path, world: FactWorld
 ) -> None:
     rollout = SearchRollout(task_of(index, world), max_tokens=24)
-    trainer = trainer_of(rollout, searching_model, tmp_path, beta=0.0)
+    trainer = trl_trainer(rollout)
     prompts = [row["prompt"] for row in rollout.dataset()][:4] * SAMPLES
     batch = trainer._generate_and_score_completions([{"prompt": p} for p in sorted(prompts)])
     original, kept = trainer._get_per_token_logps_and_entropies, []
@@ -107,10 +74,10 @@ def test_the_gradient_of_what_the_environment_wrote_is_zero(
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_failed_tool_gives_no_reward_and_its_siblings_live(
-    searching_model: Path, world: FactWorld, tmp_path: Path
+    trl_trainer: Make, world: FactWorld
 ) -> None:
     rollout = SearchRollout(task_of("http://127.0.0.1:9", world), max_tokens=24)
-    trainer = trainer_of(rollout, searching_model, tmp_path)
+    trainer = trl_trainer(rollout)
     output = rollout([row["prompt"] for row in rollout.dataset()] * 4, trainer)
     failed = [reward is None for reward in output["env_reward"]]
     assert 0 < sum(failed) < len(failed)

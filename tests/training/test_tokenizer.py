@@ -1,5 +1,6 @@
 """The tokenizer: tags are one token, every text comes back, and episodes are cut as they grow."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from searchenv.episode import Episode
+from searchenv.errors import MissingDependencyError
 from searchenv.evaluation import Setup
 from searchenv.evaluation.play import play
 from searchenv.exports import load_tokenizer
@@ -15,7 +17,7 @@ from searchenv.protocols import SearchR1
 from searchenv.systems.r1_searcher import R1Searcher
 from searchenv.tokens import encode_segments, token_sample
 from searchenv.training.teacher import Habits, Teacher
-from searchenv.training.tokenizer import world_tokenizer
+from searchenv.training.tokenizer import make_tokenizer, world_tokenizer
 from searchenv.types import Fault, Invalid
 from searchenv.worlds import FactWorld
 
@@ -75,3 +77,11 @@ def test_episodes_are_words_of_the_tokenizer(
         trained = [i for i, bit in zip(sample.response_ids, sample.mask, strict=True) if bit]
         written = "".join(segment.text for segment in segments if segment.trained)
         assert tokenizer.decode(trained) == written
+
+
+def test_without_its_packages_the_error_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install \"searchenv\[local\]\""):
+        make_tokenizer([], ["<answer> Bado </answer>"])

@@ -6,13 +6,13 @@ Each value of :class:`searchenv.training.advantages.Advantage` has a name with `
 it. ``searchenv train verl`` lets verl import this module.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import torch
 from verl.trainer.ppo.core_algos import register_adv_est
 
-from searchenv.training.advantages import Advantage, advantages
+from searchenv.training.advantages import Advantage, grouped_advantages
 
 __all__ = ["estimate"]
 
@@ -21,7 +21,7 @@ def estimate(
     kind: Advantage,
     token_level_rewards: torch.Tensor,
     response_mask: torch.Tensor,
-    index: Sequence[object],
+    index: Sequence[Hashable],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Returns advantages and returns, both (samples, tokens) and 0 where the mask is 0.
 
@@ -31,16 +31,13 @@ def estimate(
         response_mask: (samples, tokens); a sample without any 1 is verl's padding, and in no group.
         index: for each sample what its group is called.
     """
-    rewards = token_level_rewards.sum(dim=-1).tolist()
-    groups: dict[object, list[int]] = {}
-    for i, name in enumerate(index):
-        if response_mask[i].any():
-            groups.setdefault(name, []).append(i)
-    found = advantages([[rewards[i] for i in group] for group in groups.values()], kind)
-    values = torch.zeros(len(rewards), 1, dtype=token_level_rewards.dtype)
-    for group, numbers in zip(groups.values(), found, strict=True):
-        values[group, 0] = torch.tensor(numbers, dtype=values.dtype)
-    spread = values.to(response_mask.device) * response_mask
+    rewards = token_level_rewards.sum(dim=-1)
+    real = response_mask.any(dim=-1)
+    names = [name for name, is_real in zip(index, real.tolist(), strict=True) if is_real]
+    found = grouped_advantages(rewards[real].tolist(), names, kind)
+    values = torch.zeros_like(rewards)
+    values[real] = values.new_tensor(found)
+    spread = values[:, None] * response_mask
     return spread, spread
 
 
@@ -49,7 +46,7 @@ def _register(kind: Advantage) -> None:
     def estimator(
         token_level_rewards: torch.Tensor,
         response_mask: torch.Tensor,
-        index: Sequence[object],
+        index: Sequence[Hashable],
         **others: Any,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         with torch.no_grad():

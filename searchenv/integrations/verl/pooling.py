@@ -5,11 +5,13 @@ import time
 from collections.abc import Mapping, Sequence
 
 from searchenv.driver import run_calls
-from searchenv.types import Tool, ToolCall, ToolResult
+from searchenv.task import Task
+from searchenv.types import Question, Tool, ToolCall, ToolResult
 
-__all__ = ["ToolPool"]
+__all__ = ["ToolPool", "search_pool"]
 
 _GATHER_S = 0.005
+_ANY = (Question("", "?", ()),)  # a task wants questions; verl holds them
 
 
 class ToolPool:
@@ -69,3 +71,8 @@ class ToolPool:
             answers = [next(found) for _ in members]
             if not results.done():  # the trajectory may have been cancelled
                 results.set_result(answers)
+
+
+def search_pool(index: str, engine: str | None, k: int) -> ToolPool:
+    """Returns a pool with the search of an index: a folder, a name, or the URL of a service."""
+    return ToolPool(Task(index=index, engine=engine, questions=_ANY, k=k).tools)

@@ -14,16 +14,17 @@ from verl.tools.base_tool import BaseTool
 from verl.tools.schemas import OpenAIFunctionToolSchema, ToolResponse
 
 from searchenv.errors import RetrievalError
-from searchenv.integrations.verl.pooling import ToolPool
+from searchenv.integrations.verl.pooling import ToolPool, search_pool
 from searchenv.metrics import SCORERS
 from searchenv.protocols import get_protocol, neutralise
 from searchenv.protocols.tool_calls import SEARCH_SCHEMA
-from searchenv.task import Task
-from searchenv.types import Observation, Question, ToolCall
+from searchenv.types import Observation, ToolCall
 
 __all__ = ["SearchTool", "compute_score", "search_text", "shared_pool"]
 
-_ANY = (Question("", "?", ()),)  # a task wants questions; verl holds them
+shared_pool = lru_cache(maxsize=8)(search_pool)
+"""The pool of this process over an index."""
+
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 
 
@@ -48,7 +49,7 @@ class SearchTool(BaseTool):  # type: ignore[misc]
     async def execute(
         self, instance_id: str, parameters: Mapping[str, Any], **kwargs: Any
     ) -> tuple[ToolResponse, float, dict[str, float]]:
-        """Returns the passages; counts the search in ``agent_data.extra_fields["searches"]``.
+        """Returns the passages; counts the call in ``agent_data.extra_fields["searches"]``.
 
         Raises:
             RetrievalError: the search failed for good.
@@ -57,12 +58,6 @@ class SearchTool(BaseTool):  # type: ignore[misc]
         fields = kwargs["agent_data"].extra_fields
         fields["searches"] = fields.get("searches", 0) + 1
         return ToolResponse(text=text), 0.0, {}
-
-
-@lru_cache(maxsize=8)
-def shared_pool(index: str, engine: str | None, k: int) -> ToolPool:
-    """Returns the pool of this process over an index."""
-    return ToolPool(Task(index=index, engine=engine, questions=_ANY, k=k).tools)
 
 
 async def search_text(pool: ToolPool, parameters: Mapping[str, Any]) -> str:
@@ -102,11 +97,12 @@ def compute_score(
         data_source: not used.
         solution_str: all that followed the prompt.
         ground_truth: with the answers under ``target``, as ``searchenv export verl`` writes it.
-        extra_info: not used.
+        extra_info: with the calls of :class:`SearchTool` under ``searches``, as verl adds them.
         scorer: a name of :data:`searchenv.metrics.SCORERS`, from ``reward_kwargs``.
         **others: not used.
     """
     found = _ANSWER.findall(solution_str)
     answers = [str(answer) for answer in ground_truth["target"]]
     score = SCORERS[scorer](found[-1].strip(), answers) if found else 0.0
-    return {"score": float(score), "answered": float(bool(found))}
+    searches = float((extra_info or {}).get("searches") or 0)
+    return {"score": float(score), "answered": float(bool(found)), "searches": searches}

@@ -10,16 +10,14 @@ from typing import Any
 from searchenv.integrations.verl.groups import GroupBarrier
 from searchenv.integrations.verl.log import EpisodeLog
 from searchenv.integrations.verl.node import node_service
-from searchenv.integrations.verl.pooling import ToolPool
+from searchenv.integrations.verl.pooling import search_pool
 from searchenv.integrations.verl.settings import LoopSettings
-from searchenv.task import Task
-from searchenv.types import Question
+from searchenv.protocols import get_protocol
 
 __all__ = ["Worker", "shared_worker"]
 
 _MIN_FAILED = 4
 _TEXTS = 4096
-_ANY = (Question("", "?", ()),)  # a task wants questions; the loop reads them from the rows
 
 
 class CachedTokenizer:
@@ -60,23 +58,16 @@ class Worker:
 
     def __init__(self, settings: LoopSettings, tokenizer: Any) -> None:
         index = node_service(settings) if settings.retrieval == "node" else settings.index
-        task = Task(
-            index=index,
-            engine=settings.engine or None,
-            questions=_ANY,
-            protocol=settings.protocol,
-            k=settings.k,
-        )
         self.settings = settings
         self.tokenizer = CachedTokenizer(tokenizer)
-        self.protocol = task.protocol
+        self.protocol = get_protocol(settings.protocol)
         self.limits = settings.limits(
             lambda text: len(self.tokenizer.encode(text, add_special_tokens=False))
         )
         self.reward = settings.make_reward()
         group_reward = settings.make_group_reward()
         self.barrier = None if group_reward is None else GroupBarrier(group_reward)
-        self.pool = ToolPool(task.tools)
+        self.pool = search_pool(index, settings.engine or None, settings.k)
         self.log = EpisodeLog(settings.log, self.spent)
         self._environment_s = 0.0
         self._played: Counter[tuple[str, int]] = Counter()

@@ -126,16 +126,16 @@ def try_questions(
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         done = _recover(folder, header)
-        todo = [question for question in questions if question.id not in done]
-        if todo:
+        waiting = [question for question in questions if question.id not in done]
+        if waiting:
             with (
-                session(folder / _SESSIONS, policy, tried=len(todo)),
+                session(folder / _SESSIONS, policy, tried=len(waiting)),
                 (folder / _PART).open("ab") as stream,
                 tqdm(
                     total=len(questions), initial=len(done), unit="question", disable=not progress
                 ) as bar,
             ):
-                for tried in _roll_out(policy, todo, setup, at_once):
+                for tried in _roll_out(policy, waiting, setup, at_once):
                     done[tried.id] = tried
                     stream.write(_line(tried))
                     stream.flush()

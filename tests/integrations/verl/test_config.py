@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from searchenv.cli import main
 from searchenv.errors import MissingDependencyError
 from searchenv.integrations.verl import checks
 from searchenv.integrations.verl.checks import check_packages, check_plan, check_prompts
@@ -147,6 +148,14 @@ def test_versions_that_do_not_live_together_are_an_error(
     monkeypatch.setattr(checks, "_version", versions.get)
     with pytest.raises(MissingDependencyError, match=says):
         check_packages()
+
+
+def test_the_command_says_so_before_it_reads_the_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(checks, "_version", {}.get)
+    assert main(["train", "verl", "--config", "no.yaml", "--out", "no"]) == 2
+    assert 'pip install "searchenv[verl]"' in capsys.readouterr().err
 
 
 def test_an_older_verl_that_was_tried_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:

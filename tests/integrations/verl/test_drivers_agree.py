@@ -4,7 +4,6 @@ A model plays in TRL's trainer; its moves are then made again in the environment
 environment, the evaluation, and verl's agent loop.
 """
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -20,7 +19,6 @@ from searchenv.evaluation.play import play as play_episodes
 from searchenv.integrations.trl import SearchRollout
 from searchenv.task import Task
 from searchenv.tokens import token_sample
-from searchenv.training.models import load_model
 from searchenv.types import Limits, Question, Written
 from searchenv.vector import SearchQAVectorEnv
 from searchenv.worlds import FactWorld
@@ -66,10 +64,9 @@ def task(index: Path, world: FactWorld, tokenizer: Any) -> Task:
 
 
 @pytest.fixture(scope="module")
-def played(task: Task, searching_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    model, tokenizer = load_model(searching_model)
+def played(task: Task, trl_trainer: Callable[..., Any], tokenizer: Any) -> list[Played]:
     rollout = SearchRollout(task, max_tokens=TOKENS)
-    trainer = trl_trainer(model, tokenizer, rollout, tmp_path_factory.mktemp("trl"))
+    trainer = trl_trainer(rollout)
     prompts = [row["prompt"] for row in rollout.dataset() for _ in range(SAMPLES)]
     output = rollout(prompts, trainer)
     questions = [question for question in task.questions for _ in range(SAMPLES)]
@@ -85,33 +82,6 @@ def played(task: Task, searching_model: Path, tmp_path_factory: pytest.TempPathF
         Played(question, tuple(moves_of(ids, mask, tokenizer)), prompt, ids, mask, reward)
         for question, prompt, ids, mask, reward in columns
     ]
-
-
-def trl_trainer(
-    model: Any, tokenizer: Any, rollout: SearchRollout, out: Path, **config: Any
-) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from trl.trainer.grpo_config import GRPOConfig
-        from trl.trainer.grpo_trainer import GRPOTrainer
-
-        arguments = GRPOConfig(
-            output_dir=str(out),
-            use_cpu=True,
-            report_to=[],
-            per_device_train_batch_size=8,
-            num_generations=4,
-            disable_tqdm=True,
-            bf16=False,
-        )
-        return GRPOTrainer(
-            model=model,
-            args=arguments,
-            train_dataset=rollout.dataset(),
-            reward_funcs=rollout.reward,
-            rollout_func=rollout,
-            processing_class=tokenizer,
-        )
 
 
 def moves_of(ids: list[int], mask: list[int], tokenizer: Any) -> Iterator[Written]:

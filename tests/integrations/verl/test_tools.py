@@ -95,8 +95,8 @@ def test_the_function_tool(
     ],
 )
 def test_the_last_answer_is_scored(text: str, score: float, answered: float) -> None:
-    found = compute_score("searchenv", text, {"target": ["Bado"]}, {})
-    assert found == {"score": score, "answered": answered}
+    found = compute_score("searchenv", text, {"target": ["Bado"]}, {"searches": 2})
+    assert found == {"score": score, "answered": answered, "searches": 2.0}
 
 
 def test_another_scorer() -> None:
