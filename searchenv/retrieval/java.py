@@ -9,12 +9,18 @@ started; everybody else writes ``with java() as autoclass: ...``. The traps it h
   refuse at once.
 * pyjnius shares call state between threads. One lock is held round each whole sequence of calls.
 * A thread that called Java and ends without detaching leaks a Java thread. We detach it.
+* Java's compiled code meets null with a segmentation fault, which its own handler turns into an
+  exception. ``ray.init``, ``ray.shutdown`` and ``faulthandler.enable`` take that handler away, and
+  the next null ends the process. We put it back before each sequence of calls.
 """
 
+import ctypes
+import functools
 import importlib.util
 import os
 import re
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -36,6 +42,7 @@ _ours_to_use: int | None = None  # the pid in which we started or adopted the ma
 _started_before_fork = False
 _thread = threading.local()
 _kept: list[object] = []
+_handlers: dict[int, bytes] = {}  # of the signals that Java lives by, as Java set them
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,7 @@ def java() -> Iterator[Callable[[str], Any]]:
     with _lock:
         if _ours_to_use != os.getpid():
             _start_or_adopt()
+        _restore_handlers()
         if (
             not hasattr(_thread, "detacher")
             and threading.current_thread() is not threading.main_thread()
@@ -158,6 +166,9 @@ def _start_or_adopt() -> None:
     else:
         _start(*check_requirements())
     _hush_lucene()
+    if not _handlers:
+        signals = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
+        _handlers.update((number, _handler(number)) for number in signals)
     _ours_to_use = os.getpid()
 
 
@@ -191,6 +202,25 @@ def _hush_lucene() -> None:
     logger = autoclass("java.util.logging.Logger").getLogger("org.apache.lucene")
     logger.setLevel(autoclass("java.util.logging.Level").SEVERE)
     _kept.append(logger)  # Java forgets the level of a logger that nobody holds
+
+
+def _handler(number: int) -> bytes:
+    """Returns the C handler of a signal: a ``struct sigaction``, smaller than 256 bytes."""
+    action = ctypes.create_string_buffer(256)
+    _sigaction()(number, None, action)
+    return action.raw
+
+
+def _restore_handlers() -> None:
+    if _handler(signal.SIGSEGV) != _handlers[signal.SIGSEGV]:
+        for number, action in _handlers.items():
+            _sigaction()(number, action, None)
+
+
+@functools.cache
+def _sigaction() -> Callable[..., int]:
+    sigaction: Callable[..., int] = ctypes.CDLL(None).sigaction
+    return sigaction
 
 
 def _machine_is_alive() -> bool:

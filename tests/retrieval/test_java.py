@@ -193,3 +193,29 @@ def test_keyboard_interrupt_reaches_python(build: Build) -> None:
     )
     command = [sys.executable, "-c", code, str(build("lucene", TOWN))]
     assert subprocess.run(command, timeout=60, check=False).returncode == 7
+
+
+def test_java_meets_null_after_its_signal_handlers_were_taken_away(build: Build) -> None:
+    # as ray.shutdown does; the program ends itself where Java's own handler is not back
+    program = f"""
+import ctypes
+from searchenv.retrieval import open_index
+from searchenv.retrieval.java import java
+
+index = open_index({str(build("lucene", TOWN))!r})
+index.search(["town"], 1)
+libc, SIG_DFL = ctypes.CDLL(None), ctypes.create_string_buffer(256)
+for number in (4, 7, 8, 10, 11):
+    libc.sigaction(number, SIG_DFL, None)
+print(index.search(["town"], 1)[0][0].passage.id)
+with java() as autoclass:
+    chars = autoclass("java.lang.StringBuilder")
+    for _ in range(30_000):  # until the method is compiled
+        chars("town").indexOf("o")
+    try:
+        chars("town").indexOf(None)
+    except Exception as error:
+        print(type(error).__name__, "NullPointerException" in str(error))
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (0, "p1\nJavaException True\n"), ran.stderr
