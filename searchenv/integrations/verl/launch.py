@@ -24,7 +24,9 @@ from searchenv.types import Question
 
 __all__ = ["Outcome", "prepare", "train_verl"]
 
-_MODULES = ("searchenv.integrations.verl.plugin", "searchenv.integrations.verl.algorithms")
+_MODULES = tuple(
+    f"searchenv.integrations.verl.{name}" for name in ("plugin", "algorithms", "losses")
+)
 _POLL_S = 0.5
 _MAY_CHANGE = ("total_training_steps", "total_epochs", "save_freq", "test_freq", "logger")
 """Keys of ``trainer`` that may differ when a training goes on."""
