@@ -28,7 +28,7 @@ from searchenv.training.rewards import reward_of
 from searchenv.training.rollout import Clock, is_valid, roll_out
 from searchenv.training.sft import RejectionSettings, train_rejection
 from searchenv.training.tables import F1, MEASURES
-from searchenv.types import Limits, OnInvalid
+from searchenv.types import Limits, OnInvalid, Question
 from searchenv.worlds import FactWorld
 
 __all__ = ["Arm", "Exam", "Experiment", "Stage", "measures_of", "read_rows", "run_experiment"]
@@ -53,6 +53,8 @@ class Stage:
     """Of GRPO; see :func:`searchenv.training.rewards.reward_of`."""
     grpo: GrpoSettings = field(default_factory=GrpoSettings)
     rejection: RejectionSettings = field(default_factory=RejectionSettings)
+    relations: tuple[str, str] | None = None
+    """Trains only on questions over these, such as the ``mayor`` of the ``rival``; None: on all."""
 
     def __post_init__(self) -> None:
         """Checks the names."""
@@ -69,6 +71,8 @@ class Arm:
     stages: tuple[Stage, ...] = ()
     seeds: tuple[int, ...] | None = None
     """Some of the experiment's; None: all of them."""
+    max_turns: int | None = None
+    """In training and examination; None: the experiment's. With 1 an agent answers from memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ class Experiment:
 
     Raises:
         ValueError: there are no arms or no seeds, two arms have the same name, an arm has other
-            seeds, or ``on_invalid`` is unknown.
+            seeds or relations, or ``on_invalid`` is unknown.
     """
 
     name: str
@@ -115,6 +119,12 @@ class Experiment:
         for arm in self.arms:
             if not {*(arm.seeds or ())} <= {*self.seeds}:
                 raise ValueError(f"expected seeds of {self.seeds} for {arm.name}, got {arm.seeds}")
+            for stage in arm.stages:
+                if not _train_questions(FactWorld(self.base.world), stage):
+                    raise ValueError(
+                        f"no training question of {arm.name} goes over {stage.relations}: expected "
+                        f"two of {FactWorld(self.base.world).relations} that are not held out"
+                    )
 
     def runs(self) -> list[tuple[Arm, int]]:
         """Returns what is run, by arm, then by seed."""
@@ -178,7 +188,8 @@ def read_rows(experiment: Experiment, rows: str | os.PathLike[str]) -> list[dict
         if not path.exists():
             continue
         row: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if (row["experiment"], row["stages"]) != (experiment.digest, _plain(arm)):
+        settings = (row["experiment"], row["stages"], row.get("max_turns"))
+        if settings != (experiment.digest, _plain(arm), arm.max_turns):
             raise RunError(
                 f"{path} was run with other settings: keep it under another name, or take the "
                 "settings back"
@@ -191,16 +202,18 @@ def _run(
     experiment: Experiment, arm: Arm, seed: int, base: Path, work: Path, *, progress: bool
 ) -> dict[str, Any]:
     world = FactWorld(replace(experiment.base.world, seed=experiment.first_world + seed))
-    model, clock = base, Clock()
+    digest, model, clock = experiment.digest, base, Clock()
+    experiment = replace(experiment, max_turns=arm.max_turns or experiment.max_turns)
     folders = [work / f"{arm.name}-{seed}-{number}" for number in range(len(arm.stages))]
     for stage, folder in zip(arm.stages, folders, strict=True):
         with clock.time("training"):
             model = _train(experiment, stage, seed, world, model, folder, progress=progress)
     return {
-        "experiment": experiment.digest,
+        "experiment": digest,
         "arm": arm.name,
         "seed": seed,
         "stages": _plain(arm),
+        "max_turns": arm.max_turns,
         "sampled": _examine(experiment, model, 1.0, seed),
         "greedy": _examine(experiment, model, 0.0, seed),
         "curves": [_curve(folder / "metrics.jsonl") for folder in folders],
@@ -219,7 +232,7 @@ def _train(
     *,
     progress: bool,
 ) -> Path:
-    questions = world.split("train")
+    questions = _train_questions(world, stage)
     setup = replace(_setup(experiment, world), reward=reward_of(stage.reward))
     if stage.kind == "rejection":
         settings = stage.rejection
@@ -237,6 +250,15 @@ def _train(
         examination=examination,
         progress=progress,
     )
+
+
+def _train_questions(world: FactWorld, stage: Stage) -> list[Question]:
+    def relations(question: Question) -> tuple[str, ...]:
+        path: Any = question.metadata["path"]
+        return tuple(world.relations[relation] for _, relation, _ in path)
+
+    every = world.split("train")
+    return [q for q in every if stage.relations is None or relations(q) == stage.relations]
 
 
 def _examine(

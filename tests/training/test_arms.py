@@ -1,6 +1,7 @@
 """Experiments: rows of finished runs, what a file may say, tables."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from searchenv import cli
 from searchenv.errors import RunError
+from searchenv.evaluation import Setup
 from searchenv.training.arms import (
     Experiment,
     read_rows,
@@ -16,6 +18,7 @@ from searchenv.training.arms import (
 )
 from searchenv.training.settings import read_settings
 from searchenv.training.tables import interval, table_of
+from searchenv.types import Question
 
 RECIPE = Path(__file__).parents[2] / "agents" / "tiny_lm"
 FILE = """\
@@ -150,6 +153,10 @@ def test_interval_is_wide_where_seeds_differ() -> None:
             ("steps = 1", "token_kl = 'x', steps = 1"),
             "expected arms.stages.grpo.token_kl to be of type float, got 'x'",
         ),
+        (
+            ("steps = 1, questions = 4", "steps = 1 }\nrelations = ['mayor', 'may']\n#"),
+            r"no training question of grpo goes over \('mayor', 'may'\): expected two of \('mayor'",
+        ),
         (("steps = 1", "stepps = 1"), "unknown key arms.stages.grpo.stepps. Did you mean 'steps'"),
     ],
 )
@@ -162,6 +169,37 @@ def test_files_that_are_wrong(tmp_path: Path, change: tuple[str, str], message: 
 def test_unknown_arm_is_an_error(experiment: Experiment, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no arm is named 'grp'\. Did you mean 'grpo'"):
         run_experiment(experiment, tmp_path, tmp_path, only=["grp"])
+
+
+def test_one_type_of_question_and_one_turn(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = FILE.replace("seeds = [0, 1]", "seeds = [0]").replace(
+        'name = "grpo"', 'name = "grpo"\nmax_turns = 1'
+    )
+    text = text.replace('kind = "grpo"', "kind = 'grpo'\nrelations = ['rival', 'tutor']", 1)
+    (tmp_path / "x.toml").write_text(text)
+    experiment = read_settings(Experiment, tmp_path / "x.toml")
+    asked, turns = list[set[tuple[int, ...]]](), list[int | None]()
+
+    def spy(model: Path, questions: Sequence[Question], setup: Setup, *_: Any, **more: Any) -> Path:
+        paths: list[Any] = [question.metadata["path"] for question in questions]
+        asked.append({tuple(relation for _, relation, _ in path) for path in paths})
+        turns.extend(each.limits.max_turns for each in (setup, more["examination"].setup))
+        return model
+
+    monkeypatch.setattr("searchenv.training.arms.train_grpo", spy)
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "base").symlink_to(folder / "work" / "base")
+    run_experiment(experiment, tmp_path / "work", tmp_path / "rows", only=["base", "grpo"])
+    row = read_rows(experiment, tmp_path / "rows")[1]
+    assert turns == [1, 1, 1, 1]
+    assert asked[0] == {(1, 2)}
+    assert len(asked[1]) == 6
+    assert (row["experiment"], row["max_turns"]) == (experiment.digest, 1)
+    (tmp_path / "x.toml").write_text(text.replace("max_turns = 1", "max_turns = 2"))
+    with pytest.raises(RunError, match="was run with other settings"):
+        read_rows(read_settings(Experiment, tmp_path / "x.toml"), tmp_path / "rows")
 
 
 def test_settings_that_are_not_given_are_not_in_rows(experiment: Experiment, folder: Path) -> None:
