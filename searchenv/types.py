@@ -218,6 +218,8 @@ class StopReason(StrEnum):
     """A tool failed: the result says nothing about the agent."""
     POLICY_ERROR = "policy_error"
     """The policy failed, such as a model's server: likewise."""
+    NOT_TOLD = "not_told"
+    """Only of imported episodes without an answer, whose file does not say why they ended."""
 
     @property
     def is_failure(self) -> bool:

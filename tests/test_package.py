@@ -16,7 +16,7 @@ LAYERS = (
     {"driver", "rendering", "task", "env", "vector", "wrappers"},
     {"policies"},
     {"evaluation"},
-    {"exports", "viewer"},
+    {"exports", "viewer", "imports"},
     {"training"},
     {"systems"},
     {"integrations", "serving"},

@@ -7,7 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from searchenv import __version__
-from searchenv.cli import bench, export, index, judge, play, questions, rescore, serve, train, view
+from searchenv.cli import (
+    bench,
+    export,
+    imports,
+    index,
+    judge,
+    play,
+    questions,
+    rescore,
+    serve,
+    train,
+    view,
+)
 from searchenv.errors import SearchEnvError
 
 __all__ = ["main"]
@@ -34,7 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"searchenv {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (play, index, questions, serve, bench, export, judge, rescore, train, view):
+    groups = (play, index, questions, serve, bench, export, imports, judge, rescore, train, view)
+    for group in groups:
         group.add_commands(commands)
     return parser
 

@@ -6,13 +6,18 @@ from typing import Any
 from searchenv.errors import RunError
 from searchenv.evaluation.run import Run
 
-__all__ = ["differences", "merge_runs"]
+__all__ = ["UNKNOWN", "differences", "merge_runs"]
+
+UNKNOWN = "unknown"
+"""What the header of an imported run says of what its files do not tell; it is like nothing."""
 
 _PARTS_DIFFER_IN = ("name", "questions")
 
 
 def differences(headers: Sequence[Mapping[str, Any]], *, allow: Sequence[str] = ()) -> list[str]:
     """Returns the fields in which the headers are not all equal, such as ``retriever.k``.
+
+    What is :data:`UNKNOWN` in one of several headers is not equal, not even to what is unknown too.
 
     Args:
         headers: of runs.
@@ -23,7 +28,10 @@ def differences(headers: Sequence[Mapping[str, Any]], *, allow: Sequence[str] = 
     return [
         field
         for field in fields
-        if any(each.get(field) != flat[0].get(field) for each in flat)
+        if (
+            any(each.get(field) != flat[0].get(field) for each in flat)
+            or (len(flat) > 1 and flat[0].get(field) == UNKNOWN)
+        )
         and not any(field == name or field.startswith(f"{name}.") for name in allow)
     ]
 

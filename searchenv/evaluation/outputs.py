@@ -4,19 +4,21 @@
 - FlashRAG's ``intermediate_data.json`` (RUC-NLPIR/FlashRAG, ``flashrag/dataset/dataset.py``):
   ``golden_answers`` and ``output`` with ``pred`` and what the pipeline left. Pipelines that search
   step by step keep ``retrieval_results`` (query and passages of each step) or the transcript, under
-  ``final_response`` or ``prompt``.
+  ``final_response`` or ``prompt``. Others keep the passages of the last search in
+  ``retrieval_result``, which does not say how many there were; Iter-RetGen those of each round.
 - verl's dumps of generations, one line an answer, which runs of Search-R1's recipe write: ``gts``
   (the gold answers as the rows of the data set have them) and ``output``, the transcript.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from searchenv.errors import RunError
 from searchenv.questions.files import read_records
 
 __all__ = [
+    "FLASHRAG_ROUND",
     "Output",
     "count_r1_searches",
     "read_flashrag",
@@ -29,6 +31,9 @@ _R1_SEARCH = re.compile(r"<\|end_of_query\|>\s*<\|begin_of_documents\|>\n")
 _SEARCH = re.compile(r"</search>\s*<information>|" + _R1_SEARCH.pattern)
 _INFORMATION = re.compile(r"<information>.*?(?:</information>|\Z)", re.DOTALL)
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
+
+FLASHRAG_ROUND = "retrieval_result_iter_"
+"""What the names of the fields begin with that hold what each round of Iter-RetGen found."""
 
 _Record = Mapping[str, object]
 
@@ -48,7 +53,11 @@ class Output:
     verdict: str | None = None
     """What a judge said, in lower case."""
     transcript: str | None = None
-    """All that the agent read and wrote, where the file of R1-Searcher's has it."""
+    """All that the agent read and wrote, where the file has it; it may begin with the prompt."""
+    where: str = ""
+    """File and line, for messages."""
+    record: Mapping[str, object] = field(default_factory=dict)
+    """The row as it stands in the file."""
 
 
 def count_r1_searches(transcript: str) -> int:
@@ -89,6 +98,7 @@ def read_flashrag(source: str) -> list[Output]:
             answers=_answers(record, "golden_answers", where),
             stop=stop if isinstance(stop, str) else "not told",
             searches=_flashrag_searches(output),
+            transcript=_flashrag_transcript(output),
         )
 
     return list(_rows(source, parse))
@@ -98,8 +108,17 @@ def _flashrag_searches(output: _Record) -> int | None:
     found = output.get("retrieval_results")
     if isinstance(found, Mapping):
         return len(found)
-    text = output.get("final_response", output.get("prompt"))
-    return len(_SEARCH.findall(text)) if isinstance(text, str) else None
+    if rounds := sum(name.startswith(FLASHRAG_ROUND) for name in output):
+        return rounds
+    text = _flashrag_transcript(output)
+    return None if text is None else len(_SEARCH.findall(text))
+
+
+def _flashrag_transcript(output: _Record) -> str | None:
+    # Pipelines that retrieve before they prompt leave a prompt that is no transcript.
+    prompt = None if "retrieval_result" in output else output.get("prompt")
+    text = output.get("final_response", prompt)
+    return text if isinstance(text, str) else None
 
 
 def read_search_r1(source: str) -> list[Output]:
@@ -119,6 +138,7 @@ def read_search_r1(source: str) -> list[Output]:
             answers=_answers(gold, "target", f"{where}, gts"),
             stop="answer" if answers else "no answer",
             searches=len(_SEARCH.findall(text)),
+            transcript=text,
         )
 
     return list(_rows(source, parse))
@@ -127,7 +147,8 @@ def read_search_r1(source: str) -> list[Output]:
 def _rows(source: str, parse: Callable[[_Record, str], Output]) -> Iterator[Output]:
     where = ""
     for where, record in read_records(source):
-        yield parse(record, f"{source}, {where}")
+        place = f"{source}, {where}"
+        yield replace(parse(record, place), where=place, record=record)
     if not where:
         raise RunError(f"{source} has no rows: expected one output a line, or a list of them")
 

@@ -88,7 +88,12 @@ def _draw(path: Path, fill: Callable[["Axes"], bool]) -> Path | None:
 
 def draw_score_by_hops(axes: "Axes", runs: Runs, measure: str) -> bool:
     """Draws the means of a measure by hops, with intervals; False where no question says hops."""
-    if not any("hops" in r.result.question.metadata for records in runs.values() for r in records):
+    runs = {
+        name: records
+        for name, records in runs.items()
+        if any("hops" in record.result.question.metadata for record in records)
+    }
+    if not runs:
         return False
     rows = [row for row in table_rows(runs, by=["hops"]) if row.questions != "all"]
     groups = sorted({row.questions for row in rows})
@@ -119,22 +124,27 @@ def _mean(summary: Summary, measure: str, run: str) -> Mean:
 
 
 def draw_searches(axes: "Axes", runs: Runs) -> bool:
-    """Draws the share of episodes with each number of searches; always True."""
+    """Draws the share of episodes with each number of searches; False where none is known."""
     from matplotlib.ticker import MaxNLocator
 
     width = 0.8 / len(runs)
+    any_known = False
     for i, (name, records) in enumerate(runs.items()):
-        counts = Counter(record.outcome.calls.get("search", 0) for record in records)
+        known = [record for record in records if "searches" not in record.untold]
+        counts = Counter(record.outcome.calls.get("search", 0) for record in known)
+        if not known:
+            continue
+        any_known = True
         at = sorted(counts)
         axes.bar(
             [x + (i - (len(runs) - 1) / 2) * width for x in at],
-            [counts[x] / len(records) for x in at],
+            [counts[x] / len(known) for x in at],
             width,
             label=name,
         )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="searches", ylabel="share of episodes")
-    return True
+    return any_known
 
 
 def draw_recall_by_turn(axes: "Axes", runs: Runs) -> bool:

@@ -36,6 +36,8 @@ class Record:
     """Scores, reward terms and counts."""
     sample: int = 0
     """Counts the samples of a question from 0."""
+    untold: tuple[str, ...] = ()
+    """Measures that an imported record cannot tell, such as ``searches``: they are not 0."""
 
     @classmethod
     def of(
@@ -62,6 +64,7 @@ class Record:
         return {
             "id": result.question.id,
             "sample": self.sample,
+            **({"untold": list(self.untold)} if self.untold else {}),
             "question": asdict(result.question),
             "protocol": result.protocol,
             "stop": result.stop.value,
@@ -98,7 +101,8 @@ class Record:
         )
         outcome = QuestionResult.of(result, state["terms"], ())
         outcome = replace(outcome, scores=state["scores"], gold_recall=state["gold_recall"])
-        return cls(result, tuple(hits for _, hits in turns), outcome, state["sample"])
+        hits = tuple(hits for _, hits in turns)
+        return cls(result, hits, outcome, state["sample"], tuple(state.get("untold", ())))
 
 
 def _turn_state(turn: Turn, hits: Sequence[Sequence[Hit]]) -> dict[str, object]:

@@ -65,11 +65,12 @@ def summarize(records: Sequence[Record], *, pass_at: Sequence[int] = ()) -> Summ
 
 
 def measures(record: Record) -> dict[str, float]:
-    """Returns all that is measured of one record, by name."""
+    """Returns all that is known of one record, by measure."""
     outcome = record.outcome
     known = {} if outcome.gold_recall is None else {"gold_recall": outcome.gold_recall}
     counts = {"searches": float(outcome.calls.get("search", 0)), "turns": float(outcome.turns)}
-    return {**outcome.scores, **known, **counts}
+    found = {**outcome.scores, **known, **counts}
+    return {name: value for name, value in found.items() if name not in record.untold}
 
 
 def question_means(records: Sequence[Record], measure: str) -> dict[str, float]:

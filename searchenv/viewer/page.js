@@ -122,7 +122,8 @@ function rows(found, open) {
       href: link({ id: record.id, sample: record.sample }), "aria-current": here && "true" },
       el("span", { class: "title" }, record.question.text), badge(record),
       el("span", { class: "quiet" }, record.id + sample,
-        ` · ${plural(record.turns.length, "turn")} · ${record.stop}`)));
+        (record.untold || []).includes("turns") ? "" : ` · ${plural(record.turns.length, "turn")}`,
+        ` · ${record.stop}`)));
   });
 }
 
@@ -169,15 +170,17 @@ function segment([source, text, trained], label) {
 
 const LABELS = { prompt: "Prompt", environment: "As the agent read it", template: "Template" };
 
-/* All segments in their order; each move is followed by what its calls found. */
+/* All segments in their order; each move is followed by what its calls found. Imported episodes may
+   have moves whose texts are not known. */
 function conversation(record) {
   let turn = -1;
-  return record.segments.map((part) => {
+  const parts = record.segments.map((part) => {
     if (part[0] !== "agent") return segment(part, LABELS[part[0]]);
     turn += 1;
     return [segment(part, `Agent, turn ${turn + 1}`),
       record.turns[turn] && moved(record, record.turns[turn])];
   });
+  return [...parts, ...record.turns.slice(turn + 1).map((each) => moved(record, each))];
 }
 
 function table(name, values, total) {
