@@ -8,6 +8,7 @@ from pathlib import Path
 import searchenv
 from searchenv.cli.bench_check import add_check
 from searchenv.cli.bench_compare import add_compare
+from searchenv.cli.bench_contrast import add_contrast
 from searchenv.cli.bench_plot import add_plot
 from searchenv.cli.bench_run import add_run
 from searchenv.cli.bench_table import add_table
@@ -27,6 +28,7 @@ def add_commands(commands: Commands) -> None:
     add_table(names)
     add_check(names)
     add_compare(names)
+    add_contrast(names)
     add_plot(names)
     speed = names.add_parser("speed", help="engines, environment, service, dense, growth")
     speed.add_argument(
