@@ -24,6 +24,7 @@ from verl.experimental.agent_loop.agent_loop import (
 
 from searchenv.episode import Episode
 from searchenv.evaluation import Record
+from searchenv.integrations.verl.auxiliary import FIELD, pack
 from searchenv.integrations.verl.cpu_rollout import CPU_ROLLOUT
 from searchenv.integrations.verl.parquet import read_question
 from searchenv.integrations.verl.settings import LoopSettings
@@ -31,6 +32,7 @@ from searchenv.integrations.verl.worker import Worker, shared_worker
 from searchenv.policies.generation import Completion, Finish, sample_seed
 from searchenv.policies.local_text import read_completion
 from searchenv.tokens import TokenSample, encode_segments, token_sample
+from searchenv.training.items import Kind, TrainItem
 from searchenv.training.settings import settings_of
 from searchenv.types import Terms
 
@@ -150,8 +152,9 @@ class SearchAgentLoop(AgentLoopBase):  # type: ignore[misc]
             tokens = token_sample(result.segments, worker.tokenizer, sample.logprobs)
         terms = {**record.outcome.terms, **await sample.arrive()}
         reward = float(sum(terms.values()))
-        worker.log.episode(record, terms, tokens, sample.about())
         failed = result.stop.is_failure
+        texts = [] if failed else await self._texts(sample, record)
+        worker.log.episode(record, terms, tokens, {**sample.about(), "texts": len(texts)})
         if worker.is_outage((sample.split, sample.step), failed=failed):
             worker.log.fault(f"too many samples of step {sample.step} failed: {result.error}")
             await asyncio.sleep(_GRACE_S)
@@ -167,11 +170,31 @@ class SearchAgentLoop(AgentLoopBase):  # type: ignore[misc]
             multi_modal_data={},
             extra_fields={
                 **sample.steps,
+                **({FIELD: pack(texts)} if texts else {}),
                 "turn_scores": [],
                 "tool_rewards": [],
                 "reward_extra_info": _extra(record, terms),
             },
         )
+
+    async def _texts(self, sample: "_Sample", record: Record) -> list[TrainItem]:
+        """Returns what is learnt beside an episode that is trained on.
+
+        Raises:
+            ValueError: an item is of another kind, or longer than prompt and response may be.
+        """
+        make = self._worker.auxiliary
+        if make is None or sample.split != "train":
+            return []
+        items = list(await asyncio.to_thread(make, sample.step, [record]))
+        longest = self._prompt_length + self._response_length
+        for item in items:
+            if item.kind is not Kind.SFT or not 2 <= len(item.ids) <= longest:
+                raise ValueError(
+                    f"expected auxiliary items of the kind sft with 2 to {longest} ids, got one of "
+                    f"the kind {item.kind} with {len(item.ids)}"
+                )
+        return items
 
 
 class _Sample:

@@ -10,6 +10,7 @@ from searchenv.episode import Episode
 from searchenv.errors import MissingDependencyError
 from searchenv.integrations.verl.config import VerlConfig
 from searchenv.integrations.verl.cpu_rollout import CPU_ROLLOUT
+from searchenv.integrations.verl.settings import TRAINER
 from searchenv.protocols import get_protocol
 from searchenv.tokens import encode_segments
 from searchenv.types import Question
@@ -20,6 +21,10 @@ _WRITTEN_FOR = "0.9.1"
 _RAN_ON = ("0.9.0", "0.9.1")
 _CORE = ("transfer_queue", "cachetools", "zmq", "msgspec")
 _MIN_LOGICAL_CPUS = 6
+_LOSSES_OF_VERL = (
+    *("vanilla", "dppo_tv", "dppo_kl", "gspo", "sapo", "gpg", "clip_cov", "kl_cov", "geo_mean"),
+    *("dro", "cispo", "bypass_mode"),
+)
 
 
 def check_packages() -> None:
@@ -80,6 +85,8 @@ def check_plan(plan: Any, config: VerlConfig, device: str) -> None:
             )
     elif rollout.name == CPU_ROLLOUT:
         raise ValueError(f"the rollout {CPU_ROLLOUT} is for --device cpu")
+    if config.task.auxiliary:
+        _check_auxiliary(plan)
     room = int(rollout.response_length)
     if config.task.max_tokens > room:
         raise ValueError(
@@ -88,6 +95,24 @@ def check_plan(plan: Any, config: VerlConfig, device: str) -> None:
         )
     if not Path(config.model).is_dir() and Path(config.model).is_absolute():
         raise ValueError(f"expected a folder with a model, found none at {config.model}")
+
+
+def _check_auxiliary(plan: Any) -> None:
+    """Checks that texts beside the episodes reach the loss."""
+    actor, mode = plan.actor_rollout_ref.actor, plan.trainer.v1.trainer_mode
+    if mode != TRAINER:
+        raise ValueError(f"task.auxiliary needs verl.trainer.v1.trainer_mode {TRAINER}, got {mode}")
+    if actor.policy_loss.loss_mode in _LOSSES_OF_VERL:
+        raise ValueError(
+            "task.auxiliary needs a policy loss that sees the texts, such as searchenv_clip in "
+            "verl.actor_rollout_ref.actor.policy_loss.loss_mode, got "
+            f"{actor.policy_loss.loss_mode}"
+        )
+    if actor.shuffle:
+        raise ValueError(
+            "task.auxiliary needs verl.actor_rollout_ref.actor.shuffle to be false: each update "
+            "has its share of the texts"
+        )
 
 
 def check_prompts(plan: Any, config: VerlConfig, questions: tuple[Question, ...]) -> None:

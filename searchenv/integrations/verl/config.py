@@ -18,7 +18,7 @@ from typing import Any, cast
 from searchenv.errors import did_you_mean
 from searchenv.integrations.verl.cpu_rollout import CPU_ROLLOUT
 from searchenv.integrations.verl.parquet import AGENT_NAME
-from searchenv.integrations.verl.settings import LoopSettings
+from searchenv.integrations.verl.settings import TRAINER, LoopSettings
 from searchenv.task import DEMO
 from searchenv.training.settings import settings_of
 
@@ -98,7 +98,9 @@ def compose(config: VerlConfig, out: Path, device: str) -> Any:
         base = hydra_compose("ppo_trainer")
     _check_keys(base, config.verl)
     OmegaConf.set_struct(base, False)
-    layers = [_defaults(config, out), *([_cpu_defaults()] if device == "cpu" else [])]
+    layers = [_defaults(config, out)]
+    layers += [_cpu_defaults()] if device == "cpu" else []
+    layers += [_JOINT] if config.task.auxiliary else []
     merged = OmegaConf.merge(base, *layers, config.verl, _fixed(out, device))
     OmegaConf.set_struct(merged, True)
     return merged
@@ -181,6 +183,11 @@ def _cpu_defaults() -> dict[str, object]:
     }
 
 
+_JOINT: dict[str, object] = {
+    "actor_rollout_ref": {"actor": {"policy_loss": {"loss_mode": "searchenv_clip"}}},
+    "trainer": {"v1": {"trainer_mode": TRAINER}},
+}
+"""What learns auxiliary texts."""
 _FSDP = {
     "strategy": "fsdp2",
     "use_torch_compile": False,

@@ -24,9 +24,8 @@ from searchenv.types import Question
 
 __all__ = ["Outcome", "prepare", "train_verl"]
 
-_MODULES = tuple(
-    f"searchenv.integrations.verl.{name}" for name in ("plugin", "algorithms", "losses")
-)
+_HERE = "searchenv.integrations.verl"
+_MODULES = tuple(f"{_HERE}.{name}" for name in ("plugin", "algorithms", "losses"))
 _POLL_S = 0.5
 _MAY_CHANGE = ("total_training_steps", "total_epochs", "save_freq", "test_freq", "logger")
 """Keys of ``trainer`` that may differ when a training goes on."""
@@ -73,7 +72,7 @@ def train_verl(
     folder = Path(out).resolve()
     prepare(config, folder, device=device)
     before = sum(1 for _ in read_log(folder / "episodes"))
-    code = _run(folder, device, on_step)
+    code = _run(config, folder, device, on_step)
     lines = list(read_log(folder / "episodes"))[before:]
     steps = _saved_steps(folder)
     if code:
@@ -147,7 +146,7 @@ def _pairs(a: Any, b: Any, where: str) -> Iterator[tuple[str, Any, Any]]:
         yield where, a, b
 
 
-def _run(out: Path, device: str, on_step: OnStep | None) -> int:
+def _run(config: VerlConfig, out: Path, device: str, on_step: OnStep | None) -> int:
     """Runs verl and returns its exit code; what it prints goes into ``verl.log``."""
     command = [sys.executable, "-m", "verl.trainer.main_ppo"]
     command += [f"--config-path={out}", "--config-name=verl", "hydra/job_logging=none"]
@@ -158,7 +157,11 @@ def _run(out: Path, device: str, on_step: OnStep | None) -> int:
     metrics = _Tail(path)
     with (out / "verl.log").open("ab") as log:
         process = subprocess.Popen(
-            command, stdout=log, stderr=log, env=_environment(path, device), start_new_session=True
+            command,
+            stdout=log,
+            stderr=log,
+            env=_environment(config, path, device),
+            start_new_session=True,
         )
         try:
             while process.poll() is None:
@@ -172,8 +175,10 @@ def _run(out: Path, device: str, on_step: OnStep | None) -> int:
     return process.returncode
 
 
-def _environment(metrics: Path, device: str) -> dict[str, str]:
-    modules = [m for m in (os.environ.get("VERL_USE_EXTERNAL_MODULES"), *_MODULES) if m]
+def _environment(config: VerlConfig, metrics: Path, device: str) -> dict[str, str]:
+    trainer = f"{_HERE}.trainer" if config.task.auxiliary else None  # slow to import
+    given = os.environ.get("VERL_USE_EXTERNAL_MODULES")
+    modules = [module for module in (given, *_MODULES, trainer) if module]
     own = {
         "VERL_USE_EXTERNAL_MODULES": ",".join(modules),
         "VERL_FILE_LOGGER_PATH": str(metrics),

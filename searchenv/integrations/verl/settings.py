@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from searchenv.loading import load_object
 from searchenv.rewards import GroupReward, Reward
+from searchenv.training.grpo import Auxiliary
 from searchenv.training.rewards import reward_of
 from searchenv.types import Limits
 
-__all__ = ["LoopSettings"]
+__all__ = ["TRAINER", "LoopSettings"]
+
+TRAINER = "searchenv_sync"
+"""What ``verl.trainer.v1.trainer_mode`` calls the trainer that learns auxiliary texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,11 @@ class LoopSettings:
     """Terms joined by ``+``; see :func:`searchenv.training.rewards.reward_of`."""
     group_reward: str = ""
     """``package.module:Name`` of a :class:`searchenv.rewards.GroupReward` whose terms are added."""
+    auxiliary: str = ""
+    """``package.module:Name`` of a callable that takes the model's tokenizer and returns a
+    :data:`searchenv.training.grpo.Auxiliary`: from the step and one finished episode of it to
+    texts, as items of the kind ``sft``, that are learnt in the same update. It is called for each
+    episode that is trained on, in a thread."""
     scorers: tuple[str, ...] = ("em", "f1_squad")
     """Also measured, and shown by verl's validation."""
     k: int = 3
@@ -93,3 +102,10 @@ class LoopSettings:
         found = load_object(self.group_reward)
         reward = found() if isinstance(found, type) else found
         return cast(GroupReward, reward)
+
+    def make_auxiliary(self, tokenizer: Any) -> Auxiliary | None:
+        """Returns what makes texts of episodes, if anything does."""
+        if not self.auxiliary:
+            return None
+        make = cast(Callable[[Any], Auxiliary], load_object(self.auxiliary))
+        return make(tokenizer)

@@ -67,6 +67,7 @@ class Worker:
         self.reward = settings.make_reward()
         group_reward = settings.make_group_reward()
         self.barrier = None if group_reward is None else GroupBarrier(group_reward)
+        self.auxiliary = settings.make_auxiliary(tokenizer)
         self.pool = search_pool(index, settings.engine or None, settings.k)
         self.log = EpisodeLog(settings.log, self.spent)
         self._environment_s = 0.0

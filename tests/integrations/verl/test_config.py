@@ -120,6 +120,42 @@ def test_what_verl_would_hang_on_is_an_error(
         check_plan(compose(config, tmp_path, device), config, device)
 
 
+def test_texts_beside_the_episodes_change_trainer_and_loss(tmp_path: Path) -> None:
+    config = settings_of(VerlConfig, {"model": "m", "task": {"auxiliary": "math:pi"}})
+    plan = compose(config, tmp_path, "cuda")
+    check_plan(plan, config, "cuda")
+    assert plan.trainer.v1.trainer_mode == "searchenv_sync"
+    assert plan.actor_rollout_ref.actor.policy_loss.loss_mode == "searchenv_clip"
+    assert compose(config_of(), tmp_path, "cuda").trainer.v1.trainer_mode == "sync"
+
+
+@pytest.mark.parametrize(
+    ("verl", "says"),
+    [
+        ({"trainer": {"v1": {"trainer_mode": "sync"}}}, "trainer_mode searchenv_sync, got sync"),
+        (
+            {"actor_rollout_ref": {"actor": {"policy_loss": {"loss_mode": "vanilla"}}}},
+            "such as searchenv_clip in .* got vanilla",
+        ),
+        ({"actor_rollout_ref": {"actor": {"shuffle": True}}}, "shuffle to be false"),
+    ],
+)
+def test_texts_that_the_loss_would_not_see_are_an_error(
+    verl: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    table = {"model": "m", "task": {"auxiliary": "math:pi"}, "verl": verl}
+    config = settings_of(VerlConfig, table)
+    with pytest.raises(ValueError, match=says):
+        check_plan(compose(config, tmp_path, "cuda"), config, "cuda")
+
+
+def test_the_losses_that_do_not_see_texts_are_all_of_verls() -> None:
+    from verl.trainer.ppo.core_algos import POLICY_LOSS_REGISTRY
+
+    of_verl = {n for n, f in POLICY_LOSS_REGISTRY.items() if f.__module__.startswith("verl.")}
+    assert set(checks._LOSSES_OF_VERL) == of_verl
+
+
 def test_a_model_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     config = settings_of(VerlConfig, {"model": str(tmp_path / "no"), "task": {"max_tokens": 24}})
     with pytest.raises(ValueError, match="expected a folder with a model, found none at"):

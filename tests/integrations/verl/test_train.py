@@ -15,6 +15,7 @@ from searchenv.integrations.verl.config import VerlConfig
 from searchenv.integrations.verl.launch import train_verl
 from searchenv.integrations.verl.log import read_log
 from searchenv.questions import write_questions
+from searchenv.training.advantages import Advantage, grouped_advantages
 from searchenv.training.settings import settings_of
 from searchenv.worlds import FactWorld
 
@@ -34,6 +35,7 @@ def config(
         "task": {
             "index": str(index),
             "reward": "searchenv_probe:Length",
+            "auxiliary": "searchenv_probe:memory",
             "max_turns": 3,
             "max_tokens": 12,
         },
@@ -84,13 +86,6 @@ def test_the_real_trainer_trains_what_the_policy_wrote_and_nothing_else(
     for metrics in steps.values():
         assert metrics["training/rollout_probs_diff_max"] < 1e-6
 
-    gradients = lines(probe)
-    assert len(gradients) == STEPS
-    for gradient in gradients:
-        assert gradient["trained"] > 0
-        assert gradient["untrained"] == 0
-        assert gradient["num_untrained"] > 0
-
     log = (out / "verl.log").read_text(encoding="utf-8", errors="replace")
     changes = [float(found) for found in re.findall(r"largest change (\S+),", log)]
     assert changes[0] == 0
@@ -100,6 +95,15 @@ def test_the_real_trainer_trains_what_the_policy_wrote_and_nothing_else(
     played = {f"{line['uid']}_{line['session']}_0": line for line in read_log(out / "episodes")}
     assert len(played) == STEPS * BATCH * SAMPLES
     assert set(Counter(line["uid"] for line in played.values()).values()) == {SAMPLES}
+    for step, metrics in steps.items():
+        episodes = [line for line in played.values() if line["step"] == step]
+        texts = sum(line["texts"] for line in episodes)
+        assert 0 < texts < len(episodes)
+        assert metrics["actor/sft_items"] == texts
+        assert metrics["response_length/mean"] == pytest.approx(
+            sum(line["response_tokens"] for line in episodes) / len(episodes)
+        )
+        check_update(seen_in(probe, step), episodes, texts)
     for step in steps:
         dumped = lines(tmp_path / "dump" / f"{step}.jsonl")
         assert len(dumped) == BATCH * SAMPLES
@@ -113,6 +117,36 @@ def test_the_real_trainer_trains_what_the_policy_wrote_and_nothing_else(
     config.verl["actor_rollout_ref"]["actor"]["optim"]["lr"] = 1e-3
     with pytest.raises(RunError, match=r"differs in actor_rollout_ref\.actor\.optim\.lr"):
         train_verl(config, out, device="cpu")
+
+
+def seen_in(probe: Path, step: int) -> list[dict[str, Any]]:
+    """Returns what the loss noted of a step: a line for each of its two parts."""
+    found = lines(probe)
+    assert len(found) == 2 * STEPS
+    return found[2 * step - 2 : 2 * step]
+
+
+def check_update(
+    parts: list[dict[str, Any]], episodes: list[dict[str, Any]], num_texts: int
+) -> None:
+    """Checks one update, in which the texts join the episodes."""
+    assert [part["rows"] for part in parts] == [BATCH * SAMPLES] * 2  # filled up to whole parts
+    assert sum(part["trained"] for part in parts) > 0
+    assert sum(part["num_untrained"] for part in parts) > 0
+    for part in parts:
+        assert part["untrained"] == 0
+        assert part["both"] == 0
+    # of each text: the weight, over its tokens, over the texts
+    assert sum(part["texts"] for part in parts) == num_texts
+    supervised = [gradient for part in parts for gradient in part["supervised"]]
+    assert max(supervised) < 0
+    assert sum(supervised) == pytest.approx(-0.3, rel=1e-4)
+    # the texts change nothing in the comparison of the episodes
+    found = sorted(value for part in parts for value in part["advantages"])
+    expected = grouped_advantages(
+        [line["reward"] for line in episodes], [line["uid"] for line in episodes], Advantage.GRPO
+    )
+    assert found == pytest.approx(sorted(abs(value) for value in expected), abs=1e-4)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
