@@ -18,11 +18,13 @@ def add_arms(names: Commands) -> None:
     add("--rows", type=Path, required=True, metavar="DIR", help="one file a finished run")
     add("--only", nargs="+", default=[], metavar="ARM", help="only these arms")
     add("--table", action="store_true", help="run nothing, show what is there")
+    add("--plot", type=Path, metavar="PNG", help="draw the curves of the trainings")
     parser.set_defaults(run=_arms)
 
 
 def _arms(arguments: argparse.Namespace) -> int:
     from searchenv.training.arms import Experiment, read_rows, run_experiment
+    from searchenv.training.curves import draw_curves
     from searchenv.training.settings import read_settings
     from searchenv.training.tables import table_of
 
@@ -39,4 +41,6 @@ def _arms(arguments: argparse.Namespace) -> int:
         )
     for decoding in ("sampled", "greedy"):
         print(f"{decoding}:\n\n{table_of(rows, decoding)}\n")
+    if arguments.plot and not draw_curves(rows, arguments.plot):
+        print("no training is among the rows: there is nothing to draw", file=sys.stderr)
     return 0

@@ -22,6 +22,7 @@ from searchenv.policies.local import TransformersGenerator
 from searchenv.policies.models import ModelPolicy
 from searchenv.protocols import get_protocol
 from searchenv.retrieval import MemoryRetriever, RetrieverTool
+from searchenv.training.curves import read_curve
 from searchenv.training.grpo import Examination, GrpoSettings, train_grpo
 from searchenv.training.pretrain import Pretraining, pretrain
 from searchenv.training.rewards import reward_of
@@ -217,6 +218,7 @@ def _run(
         "sampled": _examine(experiment, model, 1.0, seed),
         "greedy": _examine(experiment, model, 0.0, seed),
         "curves": [_curve(folder / "metrics.jsonl") for folder in folders],
+        "training": [read_curve(folder / "metrics.jsonl") for folder in folders],
         "seconds": round(clock.seconds["training"], 1),
         **circumstances(["torch", "transformers"]),
     }

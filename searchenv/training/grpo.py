@@ -22,6 +22,7 @@ from searchenv.task import QuestionOrder
 from searchenv.tokens import token_sample
 from searchenv.training.advantages import Advantage, advantages
 from searchenv.training.checkpoints import Checkpoints
+from searchenv.training.curves import sparkline
 from searchenv.training.items import Kind, TrainItem
 from searchenv.training.losses import PolicyLoss
 from searchenv.training.models import load_model, save_model
@@ -131,7 +132,7 @@ def train_grpo(
         out: a folder of the training's own.
         examination: what the model is examined on every ``exam_every`` steps.
         auxiliary: further items for each step.
-        progress: shows a bar with the latest reward on stderr.
+        progress: shows a bar with the latest reward and its curve on stderr.
 
     Raises:
         RunError: ``out`` holds another training.
@@ -146,7 +147,9 @@ def train_grpo(
     training = _Training(Path(model_folder), questions, setup, settings, examination, auxiliary)
     with Checkpoints(folder, training.header()) as checkpoints:
         start = checkpoints.restore(training.updater)
-        is_last = any(training.is_last(row) for row in checkpoints.rows())
+        before = checkpoints.rows()
+        is_last = any(training.is_last(row) for row in before)
+        rewards = [cast("float", row["reward"]) for row in before if row["kind"] == "train"]
         bar = tqdm(range(start, settings.steps), initial=start, total=settings.steps, unit="step")
         bar.disable = not progress
         for step in bar:
@@ -155,7 +158,9 @@ def train_grpo(
             for row, seconds in training.step(step):
                 checkpoints.note(row, seconds)
                 is_last = is_last or training.is_last(row)
-                bar.set_postfix({k: row[k] for k in ("reward",) if k in row})
+                if row["kind"] == "train":
+                    rewards.append(cast("float", row["reward"]))
+                    bar.set_postfix_str(f"reward {rewards[-1]:.2f} {sparkline(rewards)}")
             done = step + 1
             if done % settings.checkpoint_every == 0 or is_last:
                 checkpoints.save(done, training.updater)
