@@ -7,10 +7,12 @@ from searchenv.systems.r1_searcher.curriculum import (
     pick_questions,
     try_questions,
 )
+from searchenv.systems.r1_searcher.online import ONLINE_LIMITS, PAGE_CHARS, SummaryRetriever
 from searchenv.systems.r1_searcher.protocol import (
     EVAL_K,
     EVAL_LIMITS,
     LLAMA3,
+    R1_SEARCHER_LLAMA,
     TRAIN_K,
     TRAIN_LIMITS,
     TURN_TOKENS,
@@ -38,7 +40,10 @@ __all__ = [
     "EVAL_K",
     "EVAL_LIMITS",
     "LLAMA3",
+    "ONLINE_LIMITS",
+    "PAGE_CHARS",
     "PUBLISHED_MIX",
+    "R1_SEARCHER_LLAMA",
     "STAGE_ONE_LLAMA",
     "STAGE_ONE_PAPER",
     "STAGE_TWO_CEM",
@@ -55,6 +60,7 @@ __all__ = [
     "R1Searcher",
     "StageOne",
     "StageTwo",
+    "SummaryRetriever",
     "Trace",
     "Tried",
     "Version",

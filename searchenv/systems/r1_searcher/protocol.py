@@ -43,6 +43,7 @@ __all__ = [
     "EVAL_K",
     "EVAL_LIMITS",
     "LLAMA3",
+    "R1_SEARCHER_LLAMA",
     "TRAIN_K",
     "TRAIN_LIMITS",
     "TURN_TOKENS",
@@ -233,6 +234,10 @@ class R1Searcher(TextProtocol):
         content = text[start + len("<answer>") : len(text) if close < 0 else close].strip()
         end = len(text) if close < 0 else close + len("</answer>")
         return Parsed(Answer(content) if content else Invalid(Fault.EMPTY_ANSWER), end)
+
+
+R1_SEARCHER_LLAMA = R1Searcher(template=LLAMA3)
+"""As Llama-3.1-8B-Instruct is trained."""
 
 
 def closing_of(written: str) -> str:
