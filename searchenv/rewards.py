@@ -5,13 +5,13 @@ returned is blanked before a reward is called, unless the reward says ``reads_tr
 which only rewards that must copy a published flaw do. So retrieved text cannot score.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from searchenv.metrics import get_scorer
 from searchenv.results import Result
-from searchenv.types import Terms
+from searchenv.types import Gold, Terms
 
 __all__ = [
     "CallCost",
@@ -21,6 +21,7 @@ __all__ = [
     "GroupReward",
     "Outcome",
     "Reward",
+    "found_share",
     "gold_recall",
     "score",
     "score_group",
@@ -153,11 +154,14 @@ def gold_recall(result: Result) -> float | None:
     A gold passage with several ids is found by any of them. One that is linked to no id counts as
     not found.
     """
-    gold = result.question.gold
+    return found_share(result.question.gold, result.found_ids)
+
+
+def found_share(gold: Sequence[Gold], ids: Container[str]) -> float | None:
+    """Returns the share of gold passages among ``ids``, counted as :func:`gold_recall` does."""
     if not any(passage.ids for passage in gold):
         return None
-    found = result.found_ids
-    return sum(any(i in found for i in passage.ids) for passage in gold) / len(gold)
+    return sum(any(i in ids for i in passage.ids) for passage in gold) / len(gold)
 
 
 def score(reward: Reward, result: Result) -> Terms:

@@ -15,7 +15,7 @@ from searchenv.policies.clues import Kind
 from searchenv.policies.reading import Mention, bare, mentions, plain
 from searchenv.types import Hit, Passage
 
-__all__ = ["Candidate", "find_candidates"]
+__all__ = ["Candidate", "around", "find_candidates", "named"]
 
 _WORD = re.compile(r"(?<![\w'’])[^\W\d_]+(?![\w'’])")
 _BEFORE = 4
@@ -94,7 +94,7 @@ def _candidate(
     edge: _Edge, known: Mapping[str, str], depths: Mapping[str, int], sources: int
 ) -> Candidate:
     mention, hit = edge.mention, edge.hit
-    before, after = _around(mention)
+    before, after = around(mention)
     title = edge.inverse or edge.source is None
     return Candidate(
         text=bare(hit.passage.title) if title else mention.text,
@@ -124,7 +124,7 @@ def _edges(known: Mapping[str, str], searches: Mapping[str, Sequence[Hit]]) -> l
 
 
 def _stated(known: Mapping[str, str], hit: Hit) -> list[_Edge]:
-    title, stated = _parsed(hit.passage)
+    title, stated = named(hit.passage)
     if title in known:
         return [_Edge(title, target, mention, hit, False) for target, mention in stated]
     inverse = [_Edge(t, title, mention, hit, True) for t, mention in stated if t in known]
@@ -133,7 +133,7 @@ def _stated(known: Mapping[str, str], hit: Hit) -> list[_Edge]:
 
 
 @lru_cache(maxsize=20_000)
-def _parsed(passage: Passage) -> tuple[str, tuple[tuple[str, Mention], ...]]:
+def named(passage: Passage) -> tuple[str, tuple[tuple[str, Mention], ...]]:
     """Returns the plain title, and what the text mentions beside its own title."""
     title = plain(bare(passage.title))
     own = set(title.split())
@@ -153,7 +153,8 @@ def _depths(names: Sequence[str], edges: Sequence[_Edge]) -> dict[str, int]:
 
 
 @lru_cache(maxsize=100_000)
-def _around(mention: Mention) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def around(mention: Mention) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns the lower-case words before and after a mention, the nearest first."""
     end = mention.start + len(mention.text)
     before = [word for word in _WORD.findall(mention.sentence[: mention.start]) if word.islower()]
     after = [word for word in _WORD.findall(mention.sentence[end:]) if word.islower()]

@@ -9,7 +9,7 @@ small network can judge each; among them is what the rules of
 
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from zlib import crc32
 
 import numpy as np
@@ -30,16 +30,23 @@ from searchenv.types import Act, Answer, Passage
 
 __all__ = [
     "ACTIONS",
+    "ADVISED",
     "CANDIDATE_SIZE",
     "FIXED",
+    "LAYOUT",
     "NUM_CANDIDATES",
     "NUM_FEATURES",
     "STATE_SIZE",
     "ChoiceReader",
     "Choices",
     "Features",
+    "Layout",
     "Option",
+    "Reader",
+    "describe",
+    "describe_state",
     "read_choices",
+    "rules_option",
 ]
 
 NUM_CANDIDATES = 24
@@ -60,7 +67,8 @@ _TURNS = 8
 _DEPTHS = 4
 _WORDS = 48  # buckets that words are hashed into
 _FADE = 0.7
-_ADVISED = 6
+ADVISED = 6
+"""Features of a candidate that depend on the searches so far and on the rules."""
 _PLAIN = 25
 CANDIDATE_SIZE = _PLAIN + _DEPTHS + len(Kind) + 2 * _WORDS
 """Length of the features of one candidate."""
@@ -68,6 +76,32 @@ STATE_SIZE = _TURNS + len(Form) + len(Kind) + 5 + 2 * _WORDS
 """Length of the features of the question and the turn."""
 NUM_FEATURES = len(ACTIONS) + STATE_SIZE + NUM_CANDIDATES * CANDIDATE_SIZE
 """Length of the feature vector; each lies between 0 and 1."""
+
+
+class Layout(NamedTuple):
+    """How actions and features are put: the mask, the state, then the candidates."""
+
+    fixed: int
+    """Actions that do not depend on a candidate."""
+    candidates: int
+    moves: int
+    """Actions for each candidate: all first ones, then all second ones."""
+    state_size: int
+    candidate_size: int
+
+    @property
+    def num_actions(self) -> int:
+        """Length of the mask."""
+        return self.fixed + self.candidates * self.moves
+
+    @property
+    def num_features(self) -> int:
+        """Length of the features."""
+        return self.num_actions + self.state_size + self.candidates * self.candidate_size
+
+
+LAYOUT = Layout(len(FIXED), NUM_CANDIDATES, 2, STATE_SIZE, CANDIDATE_SIZE)
+"""That of :func:`read_choices`."""
 
 Features = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -84,9 +118,9 @@ class Choices(NamedTuple):
     """What may be done in one state of an episode."""
 
     features: Features
-    """(NUM_FEATURES,): the mask, the state (STATE_SIZE,), then CANDIDATE_SIZE a candidate."""
+    """(num_features,) of the layout: the mask, the state, then the candidates."""
     mask: Mask
-    """(len(ACTIONS),): which actions are possible and not plainly useless."""
+    """(num_actions,): which actions are possible and not plainly useless."""
     moves: tuple[Option | None, ...]
     """What each action does; None where the mask is False."""
 
@@ -98,12 +132,27 @@ class Choices(NamedTuple):
         return (write_answer if option.answers else write_search)(view, option.text)
 
 
+class Reader(Protocol):
+    """Says what may be done in one state, always with the same layout."""
+
+    @property
+    def layout(self) -> Layout:
+        """Of the choices."""
+        ...
+
+    def read(self, view: EpisodeView) -> Choices:
+        """Returns what may be done."""
+        ...
+
+
 class ChoiceReader:
     """Reads views, and remembers the latest states that it has read.
 
     Args:
         size: how many states it remembers; one takes about 14 kB.
     """
+
+    layout = LAYOUT
 
     def __init__(self, size: int = 8192) -> None:
         self._size = size
@@ -126,17 +175,17 @@ def read_choices(view: EpisodeView) -> Choices:
     names = question_names(view.question)[:_NAMES] or plan.anchors
     known = searched(view)
     candidates = find_candidates(names, known, NUM_CANDIDATES)
-    rules = _option(view, IterativePolicy().act([view])[0])
-    answer = _option(view, OneShotPolicy().act([view])[0]) if view.observations else None
+    rules = rules_option(view, IterativePolicy().act([view])[0])
+    answer = rules_option(view, OneShotPolicy().act([view])[0]) if view.observations else None
     done = {plain(query) for query in known}
     moves = _moves(view, candidates, done)
     mask = np.array([move is not None for move in moves])
     last = next(reversed(known), None)
     rows = np.zeros((NUM_CANDIDATES, CANDIDATE_SIZE), dtype=np.float32)
     for row, candidate in zip(rows, candidates, strict=False):
-        row[:] = _describe(candidate, view.question, plan)
-        row[:_ADVISED] = _compare(candidate, done, last, (rules, answer))
-    state = _state(view, plan, rules)
+        row[:] = describe(candidate, view.question, plan)
+        row[:ADVISED] = _compare(candidate, done, last, (rules, answer))
+    state = describe_state(view, plan, rules)
     features = np.concatenate([mask, state, rows.ravel()], dtype=np.float32)
     return Choices(features, mask, moves)
 
@@ -153,7 +202,8 @@ def _moves(
     return (*fixed, *_padded(queries), *_padded(answers))
 
 
-def _option(view: EpisodeView, text: str) -> Option | None:
+def rules_option(view: EpisodeView, text: str) -> Option | None:
+    """Returns what a move of rules does; None where it is not valid."""
     move = view.protocol.parse(text)[0]
     if isinstance(move, Answer):
         return Option(True, move.text)
@@ -178,8 +228,9 @@ def _compare(
     ]
 
 
-@lru_cache(maxsize=20_000)
-def _describe(candidate: Candidate, question: str, plan: Plan) -> npt.NDArray[np.float32]:
+@lru_cache(maxsize=100_000)
+def describe(candidate: Candidate, question: str, plan: Plan) -> npt.NDArray[np.float32]:
+    """Returns the features of a candidate, (CANDIDATE_SIZE,); the first ADVISED are left 0."""
     text, passage = plain(candidate.text), candidate.passage
     here = plan.clues[min(max(candidate.depth - 1, 0), len(plan.clues) - 1)]
     goal = plan.clues[-1]
@@ -187,7 +238,7 @@ def _describe(candidate: Candidate, question: str, plan: Plan) -> npt.NDArray[np
     words = (*candidate.before, *candidate.after)
     asked = _stems(question)
     numbers = [
-        *[0.0] * _ADVISED,
+        *[0.0] * ADVISED,
         1.0,
         passage is None,
         candidate.inverse,
@@ -216,7 +267,8 @@ def _describe(candidate: Candidate, question: str, plan: Plan) -> npt.NDArray[np
     return np.concatenate([numbers, depth, kind, context, about], dtype=np.float32)
 
 
-def _state(view: EpisodeView, plan: Plan, rules: Option | None) -> npt.NDArray[np.float32]:
+def describe_state(view: EpisodeView, plan: Plan, rules: Option | None) -> npt.NDArray[np.float32]:
+    """Returns the features of question and turn, (STATE_SIZE,)."""
     turn = [float(min(len(view.moves), _TURNS - 1) == i) for i in range(_TURNS)]
     form = [float(plan.form is each) for each in Form]
     kind = [float(plan.kind is each) for each in Kind]

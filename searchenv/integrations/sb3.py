@@ -11,21 +11,15 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from searchenv.env import Info, SearchQAEnv
 from searchenv.episode import EpisodeView
-from searchenv.integrations.choices import (
-    ACTIONS,
-    NUM_FEATURES,
-    ChoiceReader,
-    Choices,
-    Features,
-)
+from searchenv.integrations.choices import ChoiceReader, Choices, Features, Layout, Reader
 from searchenv.vector import SearchQAVectorEnv
 
 __all__ = ["DiscreteSearch", "SB3Policy", "SB3VecEnv"]
 
 
-def _spaces() -> tuple[gym.spaces.Box, gym.spaces.Discrete]:
-    box = gym.spaces.Box(0.0, 1.0, (NUM_FEATURES,), np.float32)
-    return box, gym.spaces.Discrete(len(ACTIONS))
+def _spaces(layout: Layout) -> tuple[gym.spaces.Box, gym.spaces.Discrete]:
+    box = gym.spaces.Box(0.0, 1.0, (layout.num_features,), np.float32)
+    return box, gym.spaces.Discrete(layout.num_actions)
 
 
 class DiscreteSearch(gym.Wrapper[Features, np.int64, str, str]):
@@ -33,12 +27,13 @@ class DiscreteSearch(gym.Wrapper[Features, np.int64, str, str]):
 
     Args:
         env: a ``SearchQA-v0`` environment.
+        reader: makes actions and features of views; None: a ``ChoiceReader``.
     """
 
-    def __init__(self, env: gym.Env[str, str]) -> None:
+    def __init__(self, env: gym.Env[str, str], reader: Reader | None = None) -> None:
         super().__init__(env)  # type: ignore[arg-type]
-        self.observation_space, self.action_space = _spaces()  # type: ignore[assignment]
-        self._reader = ChoiceReader()
+        self._reader = reader or ChoiceReader()
+        self.observation_space, self.action_space = _spaces(self._reader.layout)  # type: ignore[assignment]
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, object] | None = None
@@ -70,12 +65,13 @@ class SB3VecEnv(VecEnv):
 
     Args:
         env: a vector environment with ``autoreset_mode="Disabled"``.
+        reader: as for ``DiscreteSearch``.
 
     Raises:
         ValueError: the environment resets by itself.
     """
 
-    def __init__(self, env: SearchQAVectorEnv) -> None:
+    def __init__(self, env: SearchQAVectorEnv, reader: Reader | None = None) -> None:
         if env.autoreset_mode is not AutoresetMode.DISABLED:
             raise ValueError(
                 f"expected autoreset_mode='Disabled', got {env.autoreset_mode.value!r}: "
@@ -83,11 +79,11 @@ class SB3VecEnv(VecEnv):
             )
         self.env = env
         self._actions: Sequence[int] = ()
-        self._reader = ChoiceReader()
+        self._reader = reader or ChoiceReader()
         self._choices: list[Choices] = []
         self._returns = np.zeros(env.num_envs)
         self.render_mode = None
-        super().__init__(env.num_envs, *_spaces())
+        super().__init__(env.num_envs, *_spaces(self._reader.layout))
 
     def reset(self) -> Features:
         """Begins all episodes, in the order of the seed where one was set."""
@@ -169,11 +165,12 @@ class SB3Policy:
 
     Args:
         model: a model of Stable-Baselines3; it plays its best action.
+        reader: as for the environment that it was trained in.
     """
 
-    def __init__(self, model: _Model) -> None:
+    def __init__(self, model: _Model, reader: Reader | None = None) -> None:
         self._model = model
-        self._reader = ChoiceReader()
+        self._reader = reader or ChoiceReader()
 
     def act(self, views: Sequence[EpisodeView]) -> list[str]:
         """Returns the move that the model prefers for each view."""

@@ -6,13 +6,7 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 
-from searchenv.integrations.choices import (
-    ACTIONS,
-    CANDIDATE_SIZE,
-    FIXED,
-    NUM_CANDIDATES,
-    STATE_SIZE,
-)
+from searchenv.integrations.choices import LAYOUT, Layout
 
 __all__ = ["ChoicePolicy"]
 
@@ -20,7 +14,7 @@ _FORBIDDEN = -1e8
 
 
 class ChoicePolicy(ActorCriticPolicy):
-    """Actor and critic over the features of :func:`searchenv.integrations.choices.read_choices`.
+    """Actor and critic over features in a layout of :mod:`searchenv.integrations.choices`.
 
     A candidate and the question meet in sums and in products, so that a word of one can answer to a
     word of the other. Actions that the mask forbids are never chosen.
@@ -28,15 +22,17 @@ class ChoicePolicy(ActorCriticPolicy):
     Args:
         args: of ``ActorCriticPolicy``.
         width: of the hidden layers.
+        layout: of the reader's features.
         kwargs: of ``ActorCriticPolicy``.
     """
 
-    def __init__(self, *args: Any, width: int = 64, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, width: int = 64, layout: Layout = LAYOUT, **kwargs: Any) -> None:
         self._width = width
+        self._layout = layout
         super().__init__(*args, **kwargs)
 
     def _build_mlp_extractor(self) -> None:
-        self.mlp_extractor = _Network(self._width)  # type: ignore[assignment]
+        self.mlp_extractor = _Network(self._width, self._layout)  # type: ignore[assignment]
 
     def _build(self, lr_schedule: Any) -> None:
         super()._build(lr_schedule)
@@ -54,27 +50,29 @@ class ChoicePolicy(ActorCriticPolicy):
 class _Network(nn.Module):
     """Maps features to the scores of all actions, and to what the critic reads."""
 
-    latent_dim_pi = len(ACTIONS)
-
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, layout: Layout) -> None:
         super().__init__()
+        self._layout = layout
+        self.latent_dim_pi = layout.num_actions
         self.latent_dim_vf = width
-        self.question = nn.Linear(STATE_SIZE, width)
-        self.factor = nn.Linear(STATE_SIZE, width)
-        self.candidate = nn.Linear(CANDIDATE_SIZE, width)
-        self.partner = nn.Linear(CANDIDATE_SIZE, width)
+        self.question = nn.Linear(layout.state_size, width)
+        self.factor = nn.Linear(layout.state_size, width)
+        self.candidate = nn.Linear(layout.candidate_size, width)
+        self.partner = nn.Linear(layout.candidate_size, width)
         self.hidden = nn.Linear(width, width)
-        self.score = nn.Linear(width, 2)
+        self.score = nn.Linear(width, layout.moves)
         self.whole = nn.Linear(2 * width, width)
-        self.fixed = nn.Linear(width, len(FIXED))
+        self.fixed = nn.Linear(width, layout.fixed)
         self.critic = nn.Linear(2 * width, width)
 
     def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns both."""
+        layout = self._layout
+        rest = layout.candidates * layout.candidate_size
         mask, state, rows = torch.split(
-            features, [len(ACTIONS), STATE_SIZE, NUM_CANDIDATES * CANDIDATE_SIZE], dim=1
+            features, [layout.num_actions, layout.state_size, rest], dim=1
         )
-        rows = rows.reshape(-1, NUM_CANDIDATES, CANDIDATE_SIZE)
+        rows = rows.reshape(-1, layout.candidates, layout.candidate_size)
         question = self.question(state)
         met = self.candidate(rows) + question[:, None]
         met = met + self.partner(rows) * self.factor(state)[:, None]
@@ -82,7 +80,7 @@ class _Network(nn.Module):
         whole = torch.cat([torch.relu(question), hidden.amax(dim=1)], dim=1)
         scores = self.score(hidden)
         fixed = self.fixed(torch.relu(self.whole(whole)))
-        logits = torch.cat([fixed, scores[..., 0], scores[..., 1]], dim=1)
+        logits = torch.cat([fixed, scores.transpose(1, 2).flatten(1)], dim=1)
         logits = logits.masked_fill(mask == 0, _FORBIDDEN)
         return logits, torch.relu(self.critic(whole.detach()))
 
