@@ -2,14 +2,16 @@
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from searchenv.cli.options import Commands
 from searchenv.errors import RunError
+from searchenv.evaluation.compare import Comparison, compare_runs
 from searchenv.evaluation.judge_files import judged, read_judgement
 from searchenv.evaluation.merge import differences, merge_runs
 from searchenv.evaluation.run import Run, read_run
-from searchenv.evaluation.tables import TableFormat, render_table, table_rows
+from searchenv.evaluation.tables import TableFormat, render_table, render_tests, table_rows
 
 __all__ = ["add_judge", "add_table", "whole_run"]
 
@@ -28,6 +30,13 @@ def add_table(names: Commands) -> None:
         default=TableFormat.MARKDOWN,
         help="(default: markdown)",
     )
+    add(
+        "--against",
+        type=Path,
+        metavar="RUN",
+        help="also the paired differences of the other runs to this one, with intervals and p",
+    )
+    add("--allow", nargs="+", default=(), metavar="FIELD", help="as bench compare, for --against")
     add_judge(parser)
     parser.set_defaults(run=_table)
 
@@ -60,10 +69,29 @@ def _table(arguments: argparse.Namespace) -> int:
         runs = {" + ".join(runs): merge_runs(list(runs.values()))}
     records = {name: run.records for name, run in runs.items()}
     rows = table_rows(records, by=arguments.by, pass_at=arguments.pass_at)
+    tests = {}
+    if arguments.against is not None:
+        tests = _tests(runs, _name(arguments.against), arguments.allow)
     print(render_table(rows, arguments.format))
+    if tests:
+        print(f"\n{render_tests(tests, arguments.format)}")
     if unlike := differences([run.header for run in runs.values()]):
         print(f"the runs differ in {', '.join(unlike)}", file=sys.stderr)
     return 0
+
+
+def _tests(
+    runs: Mapping[str, Run], against: str, allow: Sequence[str]
+) -> dict[str, list[Comparison]]:
+    if against not in runs or len(runs) < 2:
+        raise ValueError(
+            f"--against {against} needs that run and at least one other among the runs of the table"
+        )
+    return {
+        name: compare_runs(runs[against], run, allow=allow)
+        for name, run in runs.items()
+        if name != against
+    }
 
 
 def _name(folder: Path) -> str:

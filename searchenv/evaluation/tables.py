@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from searchenv.errors import did_you_mean
+from searchenv.evaluation.compare import Comparison
 from searchenv.evaluation.records import Record
 from searchenv.evaluation.report import Mean
 from searchenv.evaluation.statistics import Summary, summarize
 
-__all__ = ["Row", "TableFormat", "render_table", "table_rows"]
+__all__ = ["Row", "TableFormat", "render_table", "render_tests", "table_rows"]
 
 
 class TableFormat(StrEnum):
@@ -68,6 +69,34 @@ def render_table(rows: Sequence[Row], format: TableFormat = TableFormat.MARKDOWN
     return _WRITERS[TableFormat(format)](rows, names)
 
 
+def render_tests(
+    tests: Mapping[str, Sequence[Comparison]], format: TableFormat = TableFormat.MARKDOWN
+) -> str:
+    """Returns the differences of runs to one that they are compared with, one a line, as text.
+
+    Args:
+        tests: what :func:`searchenv.evaluation.compare.compare_runs` found of each run as the
+            second, by the name that the table shows.
+        format: as for :func:`render_table`.
+    """
+    found = [(name, each) for name, comparisons in tests.items() for each in comparisons]
+    if TableFormat(format) is TableFormat.CSV:
+        head = ["run", "measure", "difference", "low", "high", "p", "n"]
+        numbers = [(each.difference, each.p) for _, each in found]
+        body = [
+            [name, each.measure, *map(str, (m.mean, m.low, m.high, p, m.n))]
+            for (name, each), (m, p) in zip(found, numbers, strict=True)
+        ]
+        return _csv_cells([head, *body])
+    lines = [["run", "measure", "difference", "p", "n"]]
+    for name, each in found:
+        m = each.difference
+        change = f"{m.mean:+.3f} [{m.low:+.3f}, {m.high:+.3f}]"
+        lines.append([name, each.measure, change, f"{each.p:.4f}", str(m.n)])
+    write = _latex_cells if TableFormat(format) is TableFormat.LATEX else _markdown_cells
+    return write(lines, 2)
+
+
 def _groups(records: Sequence[Record], key: str) -> dict[str, list[Record]]:
     groups: dict[str, list[Record]] = {}
     for record in records:
@@ -96,16 +125,12 @@ _LABELS = ("run", "questions", "n", "failed")
 
 
 def _markdown(rows: Sequence[Row], names: Sequence[str]) -> str:
-    lines = [[*_LABELS, *names], ["---", "---", *["---:"] * (2 + len(names))]]
-    lines += [[cell.replace("|", "\\|") for cell in _cells(row, names)] for row in rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return _markdown_cells([[*_LABELS, *names], *(_cells(row, names) for row in rows)], 2)
 
 
 def _csv(rows: Sequence[Row], names: Sequence[str]) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
     ends = ("", " low", " high", " n")
-    writer.writerow([*_LABELS, *(f"{name}{end}" for name in names for end in ends)])
+    lines: list[Sequence[str]] = [[*_LABELS, *(f"{name}{end}" for name in names for end in ends)]]
     for row in rows:
         cells = _cells(row, ())
         for name in names:
@@ -113,21 +138,38 @@ def _csv(rows: Sequence[Row], names: Sequence[str]) -> str:
             cells += (
                 [""] * 4 if mean is None else map(str, (mean.mean, mean.low, mean.high, mean.n))
             )
-        writer.writerow(cells)
-    return stream.getvalue().rstrip("\n")
+        lines.append(cells)
+    return _csv_cells(lines)
 
 
 def _latex(rows: Sequence[Row], names: Sequence[str]) -> str:
-    head, *body = [[*_LABELS, *names], *(_cells(row, names) for row in rows)]
-    lines = [f"{' & '.join(map(_escaped, cells))} \\\\" for cells in (head, *body)]
-    columns = f"ll{'r' * (len(head) - 2)}"
+    return _latex_cells([[*_LABELS, *names], *(_cells(row, names) for row in rows)], 2)
+
+
+def _markdown_cells(lines: Sequence[Sequence[str]], texts: int) -> str:
+    """Returns a table whose first ``texts`` columns are texts and the others numbers."""
+    head, *body = lines
+    rule = ["---"] * texts + ["---:"] * (len(head) - texts)
+    escaped = ([cell.replace("|", "\\|") for cell in cells] for cells in body)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *escaped))
+
+
+def _csv_cells(lines: Sequence[Sequence[str]]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(lines)
+    return stream.getvalue().rstrip("\n")
+
+
+def _latex_cells(lines: Sequence[Sequence[str]], texts: int) -> str:
+    columns = "l" * texts + "r" * (len(lines[0]) - texts)
+    head, *body = (f"{' & '.join(map(_escaped, cells))} \\\\" for cells in lines)
     return "\n".join(
         [
             f"\\begin{{tabular}}{{{columns}}}",
             "\\toprule",
-            lines[0],
+            head,
             "\\midrule",
-            *lines[1:],
+            *body,
             "\\bottomrule",
             "\\end{tabular}",
         ]

@@ -99,3 +99,32 @@ def test_the_same_run_twice_is_refused(
     yes_run("run", ANSWERS)
     assert main(["bench", "table", str(tmp_path / "run"), f"{tmp_path}/run/"]) == 2
     assert "two runs have the same path" in capsys.readouterr().err
+
+
+def test_paired_tests_against_one_of_the_runs(
+    yes_run: YesRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    yes_run("one", ANSWERS)
+    yes_run("two", ANSWERS, policy="other")
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    words = ["bench", "table", one, two, "--against", f"{one}/"]
+    assert main(words) == 2
+    assert "not alike, they differ in policy.name" in capsys.readouterr().err
+    assert main([*words, "--allow", "policy"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[4:8] == [  # both policies answer yes
+        "",
+        "| run | measure | difference | p | n |",
+        "| --- | --- | ---: | ---: | ---: |",
+        f"| {two} | em | +0.000 [+0.000, +0.000] | 1.0000 | 4 |",
+    ]
+    assert main([*words, "--allow", "policy", "--format", "csv"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[4:6] == [
+        "run,measure,difference,low,high,p,n",
+        f"{two},em,0.0,0.0,0.0,1.0,4",
+    ]
+    assert main([*words, "--allow", "policy", "--format", "latex"]) == 0
+    assert "run & measure & difference & p & n \\\\" in capsys.readouterr().out
+    assert main(["bench", "table", one, two, "--against", str(tmp_path)]) == 2
+    assert "needs that run and at least one other" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """The page of a run, read and clicked in a real headless Chromium."""
 
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from searchenv import cli
 from searchenv.evaluation import Setup, run_header, run_questions
 from searchenv.evaluation.judge import judge_run
 from searchenv.evaluation.judge_prompts import get_judge_prompt
+from searchenv.imports import import_run
 from searchenv.policies import ScriptedPolicy
 from searchenv.policies.chat import ChatGenerator
 from searchenv.protocols import get_protocol
@@ -289,6 +291,25 @@ def test_invalid_moves_and_failures_are_shown(browser: webdriver.Chrome, page: s
     assert "the index is <i>gone</i>" in text(browser, "article .warning")
     assert text(browser, "article .badge") == "failed"
     assert texts(browser, ".call .quiet") == ["No result: the call was refused or it failed."]
+
+
+def test_an_imported_episode_shows_moves_whose_texts_are_not_known(
+    browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    found = [{"id": "7", "contents": "Velmara Nights\nA film."}]
+    row = {
+        "id": "t1",
+        "question": "Who directed it?",
+        "golden_answers": ["Orla"],
+        "output": {"pred": "Orla", "retrieval_result": found},
+    }
+    (tmp_path / "rows.json").write_text(json.dumps([row]))
+    import_run("flashrag", [tmp_path / "rows.json"], tmp_path / "run")
+    write_page(tmp_path / "run", tmp_path / "page.html")
+    visit(browser, (tmp_path / "page.html").as_uri(), "#id=t1")
+    assert texts(browser, ".rows .quiet") == ["t1 · answer"]
+    assert texts(browser, ".passage summary") == ["1. Velmara Nights 7 · 0"]
+    assert "unknown" in text(browser, "header .quiet")
 
 
 def test_hostile_text_stays_text(browser: webdriver.Chrome, page: str) -> None:
