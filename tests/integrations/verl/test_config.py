@@ -1,5 +1,8 @@
 """One file says what verl trains on; what verl would hang on or take quietly is an error before."""
 
+import tomllib
+import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +14,28 @@ from searchenv.integrations.verl import checks
 from searchenv.integrations.verl.checks import check_packages, check_plan, check_prompts
 from searchenv.integrations.verl.config import QuestionSet, VerlConfig, compose, read_config
 from searchenv.integrations.verl.settings import LoopSettings
+from searchenv.protocols import get_protocol
+from searchenv.systems.r1_searcher import TRAIN_K, TRAIN_LIMITS, TURN_TOKENS
 from searchenv.training.settings import settings_of
 from searchenv.types import Question
 
-RECIPES = Path(__file__).parents[3] / "agents" / "verl_grpo"
-GPUS = ("qwen2.5-3b_1node", "qwen2.5-7b_4node")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from verl.trainer.ppo.core_algos import get_adv_estimator_fn, get_policy_loss_fn
+
+    from searchenv.integrations.verl import algorithms  # noqa: F401  (registers them)
+    from searchenv.integrations.verl.losses import clip_loss
+
+RECIPES = Path(__file__).parents[3] / "agents"
+GPUS = {
+    "verl_grpo/qwen2.5-3b_1node": 2560,
+    "verl_grpo/qwen2.5-7b_4node": 2560,
+    "r1_searcher/qwen2.5-7b_stage1": 12288,
+    "r1_searcher/qwen2.5-7b_stage2": 12288,
+    "r1_searcher/llama3.1-8b_stage1": 12288,
+    "r1_searcher/llama3.1-8b_stage2": 12288,
+}
+"""The responses of configurations for clusters, in tokens."""
 
 
 @pytest.fixture
@@ -202,23 +222,56 @@ def test_an_older_verl_that_was_tried_is_a_warning(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("name", GPUS)
 def test_the_recipes_for_clusters_fit_verls_schema(name: str, tmp_path: Path) -> None:
+    from verl.trainer.ppo.utils import need_reference_policy
     from verl.utils.config import omega_conf_to_dataclass, validate_config
 
     config = read_config(RECIPES / f"{name}.yaml")
     plan = compose(config, tmp_path, "cuda")
     check_plan(plan, config, "cuda")
-    validate_config(plan, use_reference_policy=True, use_critic=False)
+    validate_config(plan, use_reference_policy=need_reference_policy(plan), use_critic=False)
     for part in (
         plan.actor_rollout_ref.actor,
         plan.actor_rollout_ref.rollout,
         plan.algorithm,
     ):
         omega_conf_to_dataclass(part)
-    assert plan.actor_rollout_ref.rollout.response_length == 2560
+    assert plan.actor_rollout_ref.rollout.response_length == GPUS[name]
+    assert get_protocol(config.task.protocol).stop
+    assert config.task.make_reward()
 
 
-def test_the_recipe_for_a_cpu_fits(tmp_path: Path) -> None:
-    config = read_config(RECIPES / "tiny_cpu.yaml")
+@pytest.mark.parametrize("name", [name for name in GPUS if name.startswith("r1_searcher")])
+def test_r1_searchers_published_numbers(name: str, tmp_path: Path) -> None:
+    config = read_config(RECIPES / f"{name}.yaml")
+    plan = compose(config, tmp_path, "cuda")
+    actor, rollout = plan.actor_rollout_ref.actor, plan.actor_rollout_ref.rollout
+    assert plan.data.train_batch_size * rollout.n == 64 * 16
+    assert actor.ppo_mini_batch_size * rollout.n == 256
+    assert (actor.optim.lr, actor.clip_ratio, actor.entropy_coeff) == (2e-6, 0.2, 0)
+    assert (rollout.temperature, rollout.top_p) == (1.0, 0.95)
+    assert plan.algorithm.adv_estimator == "searchenv_token_reinforce++_baseline"
+    assert get_adv_estimator_fn(plan.algorithm.adv_estimator)
+    assert get_policy_loss_fn(actor.policy_loss.loss_mode) is clip_loss
+    divergence = plan.algorithm.use_kl_in_reward and plan.algorithm.kl_ctrl.kl_coef
+    assert divergence == (1e-4 if "llama" in name else False)
+    assert not actor.use_kl_loss
+    limits = config.task.limits(len)
+    assert replace(limits, counter=TRAIN_LIMITS.counter) == TRAIN_LIMITS
+    assert (config.task.k, config.task.max_tokens) == (TRAIN_K, TURN_TOKENS)
+
+
+@pytest.mark.parametrize("name", ["verl_grpo", "r1_searcher"])
+def test_the_recipe_for_a_cpu_fits(name: str, tmp_path: Path) -> None:
+    config = read_config(RECIPES / name / "tiny_cpu.yaml")
     plan = compose(config, tmp_path, "cpu")
     check_plan(plan, config, "cpu")
     assert plan.data.train_batch_size * plan.actor_rollout_ref.rollout.n == 128
+
+
+def test_the_base_of_r1_searchers_recipe_is_that_of_its_experiment() -> None:
+    folder = RECIPES / "r1_searcher"
+    experiment = tomllib.loads((folder / "arms.toml").read_text(encoding="utf-8"))
+    assert (
+        tomllib.loads((folder / "tiny_base.toml").read_text(encoding="utf-8"))
+        == (experiment["base"])
+    )
