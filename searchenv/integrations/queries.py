@@ -174,8 +174,11 @@ class QueryReader:
 
 
 def passage_text(passage: Passage) -> str:
-    """Returns a passage as it is encoded: title, blank, text."""
-    return f"{passage.title} {passage.text}"
+    """Returns what is encoded of a passage: the first 64 characters of title, blank, text.
+
+    That is what it is about; a policy meets many passages, and each costs a pass of the encoder.
+    """
+    return f"{passage.title} {passage.text}"[:64]
 
 
 def query_candidates(
