@@ -61,6 +61,16 @@ def test_flashrag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.splitlines()[0].split()[:2] == ["em", "25.0"]
 
 
+def test_searches_before_the_prompt_are_rounds_or_not_told(tmp_path: Path) -> None:
+    rows = [
+        flashrag("Oslo", "Oslo", retrieval_result=[], prompt="Answer."),
+        flashrag("Oslo", "Oslo", retrieval_result_iter_0=[], retrieval_result_iter_1=[]),
+    ]
+    found = rescore_flashrag(write_list(tmp_path / "intermediate_data.json", rows))
+    assert found.searches is not None
+    assert (found.searches.mean, found.searches.n) == (2.0, 1)
+
+
 def test_search_r1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows: list[dict[str, object]] = [
         {
