@@ -43,6 +43,7 @@ class Text:
         total, response = len(source["input_ids"]), len(source["responses"])
         lengths = {total: len(self.ids), response: len(self.ids) - 1}
         ids, weights = torch.tensor(self.ids), torch.tensor(self.weights)
+        old, advantages = source["old_log_probs"], source["advantages"]
         positions = torch.arange(len(ids)).expand(*source["position_ids"].shape[:-1], -1)
         return {
             **{name: _emptied(value, lengths) for name, value in source.items()},
@@ -50,8 +51,8 @@ class Text:
             "prompts": ids[:1],
             "responses": ids[1:],
             "position_ids": positions.to(source["position_ids"].dtype).clone(),
-            "advantages": weights,
-            "old_log_probs": (weights != 0).float() * marker,
+            "advantages": weights.to(advantages.dtype),
+            "old_log_probs": (weights != 0).to(old.dtype) * marker,
             "extra_fields": {},
         }
 

@@ -19,7 +19,7 @@ from searchenv.training.advantages import Advantage, grouped_advantages
 from searchenv.training.settings import settings_of
 from searchenv.worlds import FactWorld
 
-STEPS, BATCH, SAMPLES = 3, 4, 4
+STEPS, BATCH, SAMPLES, UPDATES = 3, 4, 4, 2
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +49,8 @@ def config(
             "actor_rollout_ref": {
                 "actor": {
                     "optim": {"lr": 1e-2},
-                    "ppo_mini_batch_size": BATCH,
-                    "ppo_micro_batch_size_per_gpu": 16,
+                    "ppo_mini_batch_size": BATCH // UPDATES,
+                    "ppo_micro_batch_size_per_gpu": BATCH * SAMPLES // UPDATES,
                     "policy_loss": {"loss_mode": "probe"},
                 },
                 "rollout": {"n": SAMPLES, "log_prob_micro_batch_size_per_gpu": 16},
@@ -103,7 +103,9 @@ def test_the_real_trainer_trains_what_the_policy_wrote_and_nothing_else(
         assert metrics["response_length/mean"] == pytest.approx(
             sum(line["response_tokens"] for line in episodes) / len(episodes)
         )
-        check_update(seen_in(probe, step), episodes, texts)
+        noted = lines(probe)
+        assert len(noted) == 2 * UPDATES * STEPS  # a part of episodes and one of texts
+        check_updates(noted[2 * UPDATES * (step - 1) :][: 2 * UPDATES], episodes, texts)
     for step in steps:
         dumped = lines(tmp_path / "dump" / f"{step}.jsonl")
         assert len(dumped) == BATCH * SAMPLES
@@ -119,28 +121,33 @@ def test_the_real_trainer_trains_what_the_policy_wrote_and_nothing_else(
         train_verl(config, out, device="cpu")
 
 
-def seen_in(probe: Path, step: int) -> list[dict[str, Any]]:
-    """Returns what the loss noted of a step: a line for each of its two parts."""
-    found = lines(probe)
-    assert len(found) == 2 * STEPS
-    return found[2 * step - 2 : 2 * step]
-
-
-def check_update(
+def check_updates(
     parts: list[dict[str, Any]], episodes: list[dict[str, Any]], num_texts: int
 ) -> None:
-    """Checks one update, in which the texts join the episodes."""
-    assert [part["rows"] for part in parts] == [BATCH * SAMPLES] * 2  # filled up to whole parts
-    assert sum(part["trained"] for part in parts) > 0
-    assert sum(part["num_untrained"] for part in parts) > 0
+    """Checks the updates of a step, in which the texts join the episodes.
+
+    Args:
+        parts: what the loss noted of each part of an update, in their order.
+        episodes: of the step.
+        num_texts: likewise.
+    """
+    rows = BATCH * SAMPLES // UPDATES
+    assert [part["rows"] for part in parts] == [rows] * len(parts)  # texts fill whole parts up
     for part in parts:
         assert part["untrained"] == 0
         assert part["both"] == 0
-    # of each text: the weight, over its tokens, over the texts
-    assert sum(part["texts"] for part in parts) == num_texts
-    supervised = [gradient for part in parts for gradient in part["supervised"]]
-    assert max(supervised) < 0
-    assert sum(supervised) == pytest.approx(-0.3, rel=1e-4)
+    assert sum(part["trained"] for part in parts) > 0
+    half = len(parts) // UPDATES
+    updates = [parts[:half], parts[half:]]
+    texts = [sum(part["texts"] for part in update) for update in updates]
+    assert texts == [num_texts - num_texts // 2, num_texts // 2]
+    for update in updates:
+        assert [bool(part["advantages"]) for part in update] == [True, False]
+        assert sum(part["num_untrained"] for part in update) > 0
+        # of each text: the weight, over its tokens, over the texts of the update
+        supervised = [gradient for part in update for gradient in part["supervised"]]
+        assert max(supervised) < 0
+        assert sum(supervised) == pytest.approx(-0.3, rel=1e-4)
     # the texts change nothing in the comparison of the episodes
     found = sorted(value for part in parts for value in part["advantages"])
     expected = grouped_advantages(
