@@ -128,7 +128,7 @@ def exam(model: Path, temperature: float, seed: int, work: Path, folder: Path) -
         limits = ["--split", "test", "--limit", "256", "--max-turns", "5", "--max-tokens", "24"]
         how = ["--temperature", f"{temperature:g}", "--seed", str(seed)]
         batch = ["--batch-size", "256", "--num-envs", "256"]
-        scorers = ["--scorer", "em", "--scorer", "f1_squad"]
+        scorers = ["--scorer", "em", "f1_squad"]
         call(*words, *limits, *how, *batch, *scorers, "--out", str(out))
         for record in read_run(out).records:
             for name, value in measures_of(record).items():
