@@ -51,7 +51,7 @@ def test_trained_arms_play_as_many_episodes(experiment: Experiment) -> None:
 
 def test_arms_have_the_seeds_and_rewards_that_were_planned(experiment: Experiment) -> None:
     seeds = {arm.name: sum(run[0] is arm for run in experiment.runs()) for arm in experiment.arms}
-    assert list(seeds.values()) == [5] * 5 + [3] * 5
+    assert list(seeds.values()) == [5] * 5 + [3] * 8
     rewards = {
         arm.name: [reward_of(stage.reward) for stage in arm.stages if stage.kind == "grpo"]
         for arm in experiment.arms
@@ -60,6 +60,10 @@ def test_arms_have_the_seeds_and_rewards_that_were_planned(experiment: Experimen
     assert rewards["stage_two_only"] == [STAGE_TWO_PAPER]
     assert rewards["two_stages_em"] == [STAGE_ONE_PAPER, STAGE_TWO_EM]
     assert rewards["two_stages_cem"] == [STAGE_ONE_PAPER, STAGE_TWO_CEM]
+    assert rewards["one_search"] == [STAGE_ONE_PAPER, STAGE_TWO_PAPER]
+    assert rewards["closed_book"] == [STAGE_TWO_PAPER]
+    turns = {arm.name: arm.max_turns for arm in experiment.arms if arm.max_turns}
+    assert turns == {"closed_book": 1, "one_search": 2}
     stages = [stage for arm in experiment.arms for stage in arm.stages]
     assert all(stage.grpo.token_kl == 0.0 for stage in stages if stage.kind == "grpo")
     assert isinstance(get_protocol(experiment.base.protocol), R1Searcher)
