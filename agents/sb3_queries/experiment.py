@@ -343,7 +343,7 @@ def table(rows: Mapping[str, Any], suites: Sequence[str]) -> str:
     lines = [f"| searches (passages) | seeds | {' | '.join(heads)} |", f"{'| --- ' * 6}|"]
     for name, found in arms.items():
         lines.append(f"| {name} | {len(found)} | {cells(np.array(found))} |")
-    for name in ("one-shot", "RRF", "iterative"):
+    for name in ("one-shot", "RRF", "in order", "iterative"):
         if name in arms and "trained" in arms:
             found = np.array(arms["trained"]) - np.array(arms[name])
             lines.append(f"| trained minus {name}, paired | {len(found)} | {cells(found)} |")
