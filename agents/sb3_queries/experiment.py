@@ -54,6 +54,7 @@ DEV = 200  # questions of a suite
 LIMITS = Limits(max_turns=SEARCHES + 1, max_calls={"search": SEARCHES})
 STEPS, ROLLOUT = 12_288, 32
 EVERY = 6  # rollouts between two points of the curve
+COLOURS = {"one-shot": "C0", "RRF": "C4", "in order": "C1", "iterative": "C2", "trained": "C3"}
 PACKAGES = (
     "stable_baselines3", "torch", "transformers", "gymnasium", "pyserini", "faiss-cpu", "numpy",
 )  # fmt: skip
@@ -375,13 +376,14 @@ def draw(rows: Mapping[str, Any], picture: Path) -> None:
         for name, found in arms_of(rows, [suite]).items():
             means = np.array(found).mean(axis=(0, 1))
             width = 2.4 if name == "trained" else 1.2
-            panel.plot(range(1, SEARCHES + 1), means, "o-", ms=3, lw=width, label=name)
+            style = {"ms": 3, "lw": width, "color": COLOURS[name], "label": name}
+            panel.plot(range(1, SEARCHES + 1), means, "o-", **style)
         panel.set(
             title=suite, xlabel=f"searches, {HITS} passages each", xticks=range(1, SEARCHES + 1)
         )
         panel.grid(alpha=0.3)
     axes[0].set_ylabel("gold passages found, dev")
-    axes[0].legend(frameon=False, fontsize=8)
+    axes[1].legend(frameon=False, fontsize=8, loc="lower right")
     for name in sorted(rows):
         if name.startswith("queries-"):
             points = [(p["step"], p["held"][-1]) for p in rows[name]["curve"]]
