@@ -17,6 +17,7 @@ def add_arms(names: Commands) -> None:
     add("--work", type=Path, required=True, metavar="DIR", help="for models and metrics")
     add("--rows", type=Path, required=True, metavar="DIR", help="one file a finished run")
     add("--only", nargs="+", default=[], metavar="ARM", help="only these arms")
+    add("--seeds", nargs="+", type=int, default=[], metavar="N", help="only these seeds")
     add("--table", action="store_true", help="run nothing, show what is there")
     add("--plot", type=Path, metavar="PNG", help="draw the curves of the trainings")
     parser.set_defaults(run=_arms)
@@ -37,6 +38,7 @@ def _arms(arguments: argparse.Namespace) -> int:
             arguments.work,
             arguments.rows,
             only=arguments.only,
+            seeds=arguments.seeds,
             progress=sys.stderr.isatty(),
         )
     for decoding in ("sampled", "greedy"):

@@ -144,6 +144,7 @@ def run_experiment(
     rows: str | os.PathLike[str],
     *,
     only: Sequence[str] = (),
+    seeds: Sequence[int] = (),
     progress: bool = False,
 ) -> list[dict[str, Any]]:
     """Runs what has no row yet, seed by seed, and returns all rows.
@@ -154,22 +155,26 @@ def run_experiment(
         rows: folder of the rows, ``ARM-SEED.json``.
         only: names of arms, so that several processes can share the work once the base is there;
             none: all of them.
+        seeds: some of the experiment's; none: all of them.
         progress: shows bars on stderr.
 
     Raises:
         RunError: a row is of other settings.
-        ValueError: there is no arm of such a name.
+        ValueError: there is no arm of such a name, or no such seed.
     """
     names = [arm.name for arm in experiment.arms]
     if unknown := [name for name in only if name not in names]:
         raise ValueError(f"no arm is named {unknown[0]!r}. {did_you_mean(unknown[0], names)}")
+    if not {*seeds} <= {*experiment.seeds}:
+        raise ValueError(f"expected seeds of {experiment.seeds}, got {(*seeds,)}")
     read_rows(experiment, rows)
     base = Path(work) / "base"
     if not (base / "config.json").is_file():
         pretrain(experiment.base, base, progress=progress)
     for arm, seed in sorted(experiment.runs(), key=lambda run: experiment.seeds.index(run[1])):
         path = Path(rows) / f"{arm.name}-{seed}.json"
-        if not path.exists() and (not only or arm.name in only):
+        wanted = (not only or arm.name in only) and (not seeds or seed in seeds)
+        if wanted and not path.exists():
             logger.info("%s, seed %d", arm.name, seed)
             path.parent.mkdir(parents=True, exist_ok=True)
             row = _run(experiment, arm, seed, base, Path(work), progress=progress)

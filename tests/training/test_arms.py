@@ -169,6 +169,13 @@ def test_files_that_are_wrong(tmp_path: Path, change: tuple[str, str], message: 
 def test_unknown_arm_is_an_error(experiment: Experiment, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no arm is named 'grp'\. Did you mean 'grpo'"):
         run_experiment(experiment, tmp_path, tmp_path, only=["grp"])
+    with pytest.raises(ValueError, match=r"expected seeds of \(0, 1\), got \(1, 2\)"):
+        run_experiment(experiment, tmp_path, tmp_path, seeds=[1, 2])
+
+
+def test_some_seeds_of_some_arms(experiment: Experiment, folder: Path, tmp_path: Path) -> None:
+    rows = run_experiment(experiment, folder / "work", tmp_path, only=["base"], seeds=[1])
+    assert [(row["arm"], row["seed"]) for row in rows] == [("base", 1)]
 
 
 def test_one_type_of_question_and_one_turn(
