@@ -90,7 +90,7 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> Path | None:
         axes.set_title(title, fontsize="medium", loc="left")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="0.9")
-    figure.supxlabel("steps, both stages", fontsize="medium")
+    figure.supxlabel("step, all stages", fontsize="medium")
     figure.legend(loc="outside upper center", ncols=4, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=160)

@@ -22,6 +22,7 @@ from searchenv.training.models import ModelSize
 from searchenv.training.pretrain import Phase
 from searchenv.training.rewards import reward_of
 from searchenv.training.settings import read_settings
+from searchenv.training.tables import table_of
 from searchenv.worlds import FactWorld
 
 RECIPE = Path(__file__).parents[3] / "agents" / "r1_searcher"
@@ -69,8 +70,11 @@ def test_arms_have_the_seeds_and_rewards_that_were_planned(experiment: Experimen
     assert isinstance(get_protocol(experiment.base.protocol), R1Searcher)
 
 
-def test_rows_are_of_the_experiment_as_it_stands(experiment: Experiment) -> None:
-    read_rows(experiment, RECIPE / "rows")
+@pytest.mark.parametrize("decoding", ["sampled", "greedy"])
+def test_recipe_shows_its_rows(experiment: Experiment, decoding: str) -> None:
+    rows = read_rows(experiment, RECIPE / "rows")
+    assert rows
+    assert table_of(rows, decoding) in (RECIPE / "README.md").read_text()
 
 
 def test_two_stages_run_in_miniature(experiment: Experiment, tmp_path: Path) -> None:
