@@ -47,7 +47,7 @@ def open_index(
         path_or_name: a folder that searchenv built, also one of shards; a Lucene or FAISS folder
             that Anserini or Pyserini built; a FAISS file; the name of an index under
             :func:`searchenv.retrieval.index_home`; or the name of one of Pyserini's prebuilt
-            indexes. A string without a separator is looked up as a name first, then as a folder.
+            indexes. A string without a separator is a name or a folder here, and not both.
         engine: refuse an index of another engine; None takes what there is.
         analyzer: refuse an index of another analyzer. A Lucene folder without a manifest does not
             say which one it was built with: give it here, or Anserini's default for English is
@@ -63,7 +63,8 @@ def open_index(
         IndexNotFoundError: nothing of this path or name is here.
         MissingDependencyError: ``download`` without the whole of Pyserini.
         IndexMismatchError: the index has another engine, analyzer or encoder than asked for, or
-            encoder or passages are missing.
+            encoder or passages are missing; or a name is that of an index and of another one in a
+            folder here.
     """
     folder = _find(path_or_name)
     if folder is None and download:
@@ -105,7 +106,13 @@ def _find(path_or_name: str | Path) -> Path | None:
     path = Path(path_or_name).expanduser()
     is_name = isinstance(path_or_name, str) and path.name == path_or_name and path_or_name != ".."
     candidates = [index_home() / path, path] if is_name else [path]
-    return next((folder.absolute() for folder in candidates if _is_index(folder)), None)
+    found = [folder.absolute() for folder in candidates if _is_index(folder)]
+    if len(found) > 1 and not found[0].samefile(found[1]):
+        raise IndexMismatchError(
+            f"{path_or_name!r} is the name of an index, {found[0]}, and a folder here with another "
+            f"one: give './{path}' for the folder, or the path of the other"
+        )
+    return found[0] if found else None
 
 
 def _is_index(folder: Path) -> bool:

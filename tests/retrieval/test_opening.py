@@ -37,6 +37,20 @@ def test_open_index_by_the_name_of_a_folder_here(
     assert len(open_index("here").search(["town"], 1)[0]) == 1
 
 
+def test_open_index_by_the_name_of_two_is_an_error(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_index(TOWN, home / "indexes" / "towns", engine="bm25s")
+    build_index(TOWN, tmp_path / "towns", engine="bm25s")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(IndexMismatchError, match=r"another one: give '\./towns' for the folder"):
+        open_index("towns")
+    assert len(open_index("./towns").search(["town"], 1)[0]) == 1
+    assert len(open_index(home / "indexes" / "towns").search(["town"], 1)[0]) == 1
+    monkeypatch.chdir(home / "indexes")
+    assert len(open_index("towns").search(["town"], 1)[0]) == 1
+
+
 def test_open_index_touches_no_file_of_the_engine(home: Path) -> None:
     build_index(TOWN, home / "indexes" / "towns", engine="lucene")
     retriever = open_index("towns")
