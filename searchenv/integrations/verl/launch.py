@@ -16,7 +16,7 @@ from searchenv.errors import RunError
 from searchenv.exports.whole import whole_file, whole_folder
 from searchenv.integrations.verl.checks import check_packages, check_plan, check_prompts
 from searchenv.integrations.verl.config import QuestionSet, VerlConfig, compose, loop_file
-from searchenv.integrations.verl.log import read_faults, read_log
+from searchenv.integrations.verl.log import log_sizes, read_faults, read_log
 from searchenv.integrations.verl.parquet import write_parquet
 from searchenv.protocols import get_protocol
 from searchenv.task import DEMO, Task
@@ -71,9 +71,9 @@ def train_verl(
     """
     folder = Path(out).resolve()
     prepare(config, folder, device=device)
-    before = sum(1 for _ in read_log(folder / "episodes"))
+    before = log_sizes(folder / "episodes")
     code = _run(config, folder, device, on_step)
-    lines = list(read_log(folder / "episodes"))[before:]
+    lines = list(read_log(folder / "episodes", before))
     steps = _saved_steps(folder)
     if code:
         raise RunError(_why(folder, code, lines, steps))

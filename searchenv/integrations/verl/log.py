@@ -11,7 +11,7 @@ from searchenv.evaluation import Record
 from searchenv.tokens import TokenSample
 from searchenv.types import Terms
 
-__all__ = ["EpisodeLog", "read_faults", "read_log"]
+__all__ = ["EpisodeLog", "log_sizes", "read_faults", "read_log"]
 
 _FAULT = ".fault.txt"
 
@@ -86,9 +86,22 @@ def read_faults(folder: str | os.PathLike[str]) -> dict[Path, str]:
     return {path: path.read_text(encoding="utf-8") for path in paths}
 
 
-def read_log(folder: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
-    """Yields the whole lines of all processes; a line that is being written is left out."""
+def log_sizes(folder: str | os.PathLike[str]) -> dict[Path, int]:
+    """Returns the bytes of each file, from which :func:`read_log` can go on later."""
+    return {path: path.stat().st_size for path in Path(folder).glob("*.jsonl")}
+
+
+def read_log(
+    folder: str | os.PathLike[str], after: Mapping[Path, int] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yields the whole lines of all processes; a line that is being written is left out.
+
+    Args:
+        folder: of the logs.
+        after: what :func:`log_sizes` returned before; only what came since is read.
+    """
     for path in sorted(Path(folder).glob("*.jsonl")):
-        for line in path.read_text(encoding="ascii").splitlines(keepends=True):
+        text = path.read_bytes()[(after or {}).get(path, 0) :].decode("ascii")
+        for line in text.splitlines(keepends=True):
             if line.endswith("\n"):
                 yield json.loads(line)

@@ -3,11 +3,13 @@
 import asyncio
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from searchenv.episode import Episode
 from searchenv.integrations.verl.groups import GroupBarrier
+from searchenv.integrations.verl.log import log_sizes, read_log
 from searchenv.integrations.verl.pooling import ToolPool
 from searchenv.protocols import SearchR1
 from searchenv.results import Result
@@ -152,3 +154,14 @@ def test_a_reward_that_raises_leaves_nobody_waiting(result: Result) -> None:
             await waits
 
     asyncio.run(asyncio.wait_for(run(), 20))
+
+
+def test_log_goes_on_whatever_the_numbers_of_the_processes(tmp_path: Path) -> None:
+    # process numbers begin anew at 32,768: the later process may be the first in order
+    (tmp_path / "host-20000.jsonl").write_text('{"n": 1}\n{"n": 2}\n')
+    before = log_sizes(tmp_path)
+    (tmp_path / "host-1000.jsonl").write_text('{"n": 3}\n{"n": 4')
+    with (tmp_path / "host-20000.jsonl").open("a") as same_number_again:
+        same_number_again.write('{"n": 5}\n')
+    assert [line["n"] for line in read_log(tmp_path, before)] == [3, 5]
+    assert [line["n"] for line in read_log(tmp_path)] == [3, 1, 2, 5]
