@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, CheckpointCallback
+from stable_baselines3.common.utils import LinearSchedule
 
 from searchenv import Outcome, SearchQAVectorEnv, evaluate
 from searchenv.evaluation import EvaluationReport, circumstances
@@ -25,7 +26,7 @@ from searchenv.integrations.sb3 import SB3Policy, SB3VecEnv
 from searchenv.integrations.sb3_network import ChoicePolicy
 from searchenv.policies import IterativePolicy, Policy, get_policy
 from searchenv.rewards import Composite, GoldRecall
-from searchenv.training.tables import interval
+from searchenv.training.tables import fill_tables, interval
 from searchenv.types import Question, Tool
 from searchenv.worlds import demo_questions
 
@@ -62,7 +63,7 @@ def main() -> None:
     baselines = json.loads((arguments.rows / "baselines.json").read_text())
     tables = {"test": table(rows, baselines), "types": table_of_types(rows, baselines)}
     if arguments.rows == HERE / "rows":
-        fill(HERE / "README.md", tables)
+        fill_tables(HERE / "README.md", tables)
     else:
         print("\n\n".join(tables.values()))
     draw(rows, baselines, arguments.rows.parent / "curve.png")
@@ -119,7 +120,7 @@ def train(env: SearchQAVectorEnv, seed: int, folder: Path, steps: int) -> PPO:
             n_steps=ROLLOUT,
             batch_size=128,
             n_epochs=6,
-            learning_rate=Falling(LEARNING_RATE),
+            learning_rate=LinearSchedule(LEARNING_RATE, 0.0, 1.0),
             ent_coef=0.015,
             gamma=0.99,
             policy_kwargs={"optimizer_kwargs": {"weight_decay": 1e-4}},
@@ -137,17 +138,6 @@ def train(env: SearchQAVectorEnv, seed: int, folder: Path, steps: int) -> PPO:
         progress_bar=True,
     )
     return model
-
-
-class Falling:
-    """A learning rate that falls to 0 on a line."""
-
-    def __init__(self, start: float) -> None:
-        self.start = start
-
-    def __call__(self, remaining: float) -> float:
-        """Returns the rate for the share of the training that remains."""
-        return self.start * remaining
 
 
 class Curve(BaseCallback):
@@ -286,16 +276,6 @@ def cell(values: Sequence[Sequence[float]]) -> str:
     """Returns the mean of (seeds, questions) with its interval over both."""
     found = interval(values)
     return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
-
-
-def fill(readme: Path, tables: Mapping[str, str]) -> None:
-    """Writes the tables into their places."""
-    text = readme.read_text()
-    for name, lines in tables.items():
-        before, rest = text.split(f"<!-- {name} -->", 1)
-        after = rest.split("<!-- end -->", 1)[1]
-        text = f"{before}<!-- {name} -->\n{lines}\n<!-- end -->{after}"
-    readme.write_text(text)
 
 
 def draw(rows: Sequence[Mapping[str, Any]], baselines: Mapping[str, Any], picture: Path) -> None:

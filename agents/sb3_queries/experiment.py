@@ -24,6 +24,7 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from searchenv import Episode, RetrieverTool, SearchQAEnv
@@ -38,7 +39,7 @@ from searchenv.policies import IterativePolicy, Policy
 from searchenv.protocols import get_protocol
 from searchenv.retrieval import Retriever, TransformersEncoder
 from searchenv.rewards import found_share
-from searchenv.training.tables import interval
+from searchenv.training.tables import fill_tables, interval
 from searchenv.types import Limits, Question
 
 HERE = Path(__file__).parent
@@ -124,7 +125,7 @@ def main() -> None:
     rows = {path.stem: json.loads(path.read_text()) for path in arguments.rows.glob("*.json")}
     tables = {name: table(rows, [name]) for name in TRAIN} | {"all": table(rows, [*TRAIN])}
     if arguments.rows == HERE / "rows":
-        fill(HERE / "README.md", tables)
+        fill_tables(HERE / "README.md", tables)
     else:
         print("\n\n".join(f"{name}\n{lines}" for name, lines in tables.items()))
     draw(rows, arguments.rows.parent / "curve.png")
@@ -192,7 +193,7 @@ def run(
         n_steps=ROLLOUT,
         batch_size=64,
         n_epochs=8,
-        learning_rate=Falling(1e-3),
+        learning_rate=LinearSchedule(1e-3, 0.0, 1.0),
         ent_coef=0.01,
         gamma=0.9,
         policy_kwargs={"layout": reader.layout, "optimizer_kwargs": {"weight_decay": 1e-4}},
@@ -212,17 +213,6 @@ def make_env(world: World, reader: QueryReader) -> gym.Env[Any, Any]:
     """Returns episodes of the training questions of a suite."""
     env = SearchQAEnv(index=world.retriever, questions=world.train, k=HITS, limits=LIMITS)
     return Monitor(DiscreteSearch(NewGold(env), reader))
-
-
-class Falling:
-    """A learning rate that falls to 0 on a line."""
-
-    def __init__(self, start: float) -> None:
-        self.start = start
-
-    def __call__(self, remaining: float) -> float:
-        """Returns the rate for the share of the training that remains."""
-        return self.start * remaining
 
 
 class Curve(BaseCallback):
@@ -355,16 +345,6 @@ def cells(values: Any) -> str:
     """Returns the means of (seeds, questions, SEARCHES) with intervals over the first two."""
     found = [interval(values[:, :, i]) for i in range(values.shape[2])]
     return " | ".join(f"{m.mean:.3f} [{m.low:.3f}, {m.high:.3f}]" for m in found)
-
-
-def fill(readme: Path, tables: Mapping[str, str]) -> None:
-    """Writes the tables into their places."""
-    text = readme.read_text()
-    for name, lines in tables.items():
-        before, rest = text.split(f"<!-- {name} -->", 1)
-        after = rest.split("<!-- end -->", 1)[1]
-        text = f"{before}<!-- {name} -->\n{lines}\n<!-- end -->{after}"
-    readme.write_text(text)
 
 
 def draw(rows: Mapping[str, Any], picture: Path) -> None:

@@ -20,7 +20,7 @@ from searchenv.evaluation import circumstances, read_run
 from searchenv.training.arms import Experiment, measures_of
 from searchenv.training.pretrain import pretrain
 from searchenv.training.settings import read_settings
-from searchenv.training.tables import table_of
+from searchenv.training.tables import fill_tables, table_of
 
 HERE = Path(__file__).parent
 ARMS = ("base", "verl_grpo", "rejection", "rejection_searched")
@@ -54,7 +54,7 @@ def main() -> None:
                     path.parent.mkdir(exist_ok=True)
                     path.write_text(json.dumps(run(arm, seed, arguments.work)) + "\n")
     rows = [json.loads(p.read_text()) for a in ARMS for p in sorted(HERE.glob(f"rows/{a}-*.json"))]
-    write_tables(rows)
+    fill_tables(HERE / "README.md", {name: table_of(rows, name) for name in TEMPERATURES})
     draw([row for row in rows if row["arm"] == "verl_grpo"])
 
 
@@ -176,17 +176,6 @@ def shares(folder: Path) -> dict[str, float]:
     spent_s = spent(folder)
     parts["generation"] -= sum(spent_s.values())  # verl times the whole roll-out
     return {"seconds": total, **{name: s / total for name, s in {**parts, **spent_s}.items()}}
-
-
-def write_tables(rows: list[dict[str, Any]]) -> None:
-    """Fills the places of README.md."""
-    readme = HERE / "README.md"
-    text = readme.read_text()
-    for name in TEMPERATURES:
-        before, rest = text.split(f"<!-- {name} -->", 1)
-        after = rest.split("<!-- end -->", 1)[1]
-        text = f"{before}<!-- {name} -->\n{table_of(rows, name)}\n<!-- end -->{after}"
-    readme.write_text(text)
 
 
 def draw(rows: list[dict[str, Any]]) -> None:

@@ -19,6 +19,7 @@ def add_arms(names: Commands) -> None:
     add("--only", nargs="+", default=[], metavar="ARM", help="only these arms")
     add("--seeds", nargs="+", type=int, default=[], metavar="N", help="only these seeds")
     add("--table", action="store_true", help="run nothing, show what is there")
+    add("--readme", type=Path, metavar="FILE", help="put the tables where it says <!-- sampled -->")
     add("--plot", type=Path, metavar="PNG", help="draw the curves of the trainings")
     parser.set_defaults(run=_arms)
 
@@ -27,7 +28,7 @@ def _arms(arguments: argparse.Namespace) -> int:
     from searchenv.training.arms import Experiment, read_rows, run_experiment
     from searchenv.training.curves import draw_curves
     from searchenv.training.settings import read_settings
-    from searchenv.training.tables import table_of
+    from searchenv.training.tables import fill_tables, table_of
 
     experiment = read_settings(Experiment, arguments.experiment)
     if arguments.table:
@@ -41,8 +42,11 @@ def _arms(arguments: argparse.Namespace) -> int:
             seeds=arguments.seeds,
             progress=sys.stderr.isatty(),
         )
-    for decoding in ("sampled", "greedy"):
-        print(f"{decoding}:\n\n{table_of(rows, decoding)}\n")
+    tables = {decoding: table_of(rows, decoding) for decoding in ("sampled", "greedy")}
+    for decoding, table in tables.items():
+        print(f"{decoding}:\n\n{table}\n")
+    if arguments.readme:
+        fill_tables(arguments.readme, tables)
     if arguments.plot and not draw_curves(rows, arguments.plot):
         print("no training is among the rows: there is nothing to draw", file=sys.stderr)
     return 0

@@ -120,11 +120,12 @@ class Experiment:
         for arm in self.arms:
             if not {*(arm.seeds or ())} <= {*self.seeds}:
                 raise ValueError(f"expected seeds of {self.seeds} for {arm.name}, got {arm.seeds}")
+            world = FactWorld(self.base.world)
             for stage in arm.stages:
-                if not _train_questions(FactWorld(self.base.world), stage):
+                if stage.relations is not None and not _train_questions(world, stage):
                     raise ValueError(
                         f"no training question of {arm.name} goes over {stage.relations}: expected "
-                        f"two of {FactWorld(self.base.world).relations} that are not held out"
+                        f"two of {world.relations} that are not held out"
                     )
 
     def runs(self) -> list[tuple[Arm, int]]:

@@ -1,13 +1,15 @@
 """Tables of experiments: means over seeds and questions, with intervals over both."""
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from searchenv.evaluation import Mean
 
-__all__ = ["F1", "MEASURES", "interval", "table_of"]
+__all__ = ["F1", "MEASURES", "fill_tables", "interval", "table_of"]
 
 MEASURES = ("em", "search_rate", "searches", "valid_rate")
 """What every model is examined for, question by question."""
@@ -36,6 +38,26 @@ def table_of(rows: Sequence[Mapping[str, Any]], decoding: str = "sampled") -> st
         cells = [f"{m.mean:.3f} [{m.low:.3f}, {m.high:.3f}]" for m in means]
         lines.append(f"| {arm} | {len(found)} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def fill_tables(page: str | os.PathLike[str], tables: Mapping[str, str]) -> None:
+    """Writes tables into their places in a Markdown file.
+
+    Args:
+        page: where ``<!-- NAME -->`` begins a place, and the next ``<!-- end -->`` ends it.
+        tables: by the names of their places.
+
+    Raises:
+        ValueError: the page lacks a place; nothing is written.
+    """
+    text = Path(page).read_text(encoding="utf-8")
+    for name, table in tables.items():
+        before, begun, rest = text.partition(f"<!-- {name} -->")
+        _, ended, after = rest.partition("<!-- end -->")
+        if not (begun and ended):
+            raise ValueError(f"expected <!-- {name} --> and then <!-- end --> in {page}")
+        text = f"{before}{begun}\n{table}\n{ended}{after}"
+    Path(page).write_text(text, encoding="utf-8")
 
 
 def interval(values: Sequence[Sequence[float]]) -> Mean:

@@ -17,7 +17,7 @@ from searchenv.training.arms import (
     run_experiment,
 )
 from searchenv.training.settings import read_settings
-from searchenv.training.tables import interval, table_of
+from searchenv.training.tables import fill_tables, interval, table_of
 from searchenv.types import Question
 
 RECIPE = Path(__file__).parents[2] / "agents" / "tiny_lm"
@@ -115,9 +115,31 @@ def test_table_command(
 ) -> None:
     (folder / "small.toml").write_text(FILE)
     command = ["train", "arms", str(folder / "small.toml"), "--work", str(folder / "work")]
-    assert cli.main([*command, "--rows", str(folder / "rows"), "--table"]) == 0
+    page = folder / "README.md"
+    page.write_text("# A\n<!-- sampled -->\nold\n<!-- end -->\n<!-- greedy --><!-- end -->\nlast\n")
+    command += ["--rows", str(folder / "rows"), "--table", "--readme", str(page)]
+    assert cli.main([*command, "--plot", str(folder / "curves.png")]) == 0
     printed = capsys.readouterr().out
-    assert table_of(read_rows(experiment, folder / "rows"), "greedy") in printed
+    rows = read_rows(experiment, folder / "rows")
+    sampled, greedy = table_of(rows), table_of(rows, "greedy")
+    assert greedy in printed
+    places = [
+        f"<!-- {n} -->\n{t}\n<!-- end -->\n" for n, t in (("sampled", sampled), ("greedy", greedy))
+    ]
+    assert page.read_text() == f"# A\n{''.join(places)}last\n"
+    assert (folder / "curves.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    "page", ["<!-- a -->", "<!-- end --> <!-- a -->", "<!-- b --><!-- end -->"]
+)
+def test_page_without_the_place_stays_as_it_is(tmp_path: Path, page: str) -> None:
+    (tmp_path / "page.md").write_text(page)
+    with pytest.raises(
+        ValueError, match=r"expected <!-- a --> and then <!-- end --> in .*page\.md"
+    ):
+        fill_tables(tmp_path / "page.md", {"a": "| x |"})
+    assert (tmp_path / "page.md").read_text() == page
 
 
 def test_table_by_hand() -> None:
