@@ -21,13 +21,19 @@ def circumstances(packages: Sequence[str] = ()) -> dict[str, object]:
         packages: distributions whose versions matter; None stands for one that is not installed.
     """
     return {
-        "command": " ".join(["python", *sys.argv]),
+        "command": _command(sys.orig_argv[1:]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in packages},
     }
+
+
+def _command(words: Sequence[str]) -> str:
+    """Returns what was typed after ``python``, or after the folder of an installed command."""
+    script = Path(words[0]) if words else Path()
+    return " ".join([script.name, *words[1:]] if script.is_absolute() else ["python", *words])
 
 
 def _commit() -> str:
