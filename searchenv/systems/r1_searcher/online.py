@@ -74,13 +74,13 @@ class SummaryRetriever:
         found = search_aligned(self.pages, [text + suffix for text in texts], _TRIED)
         summaries: list[list[Hit]] = [[] for _ in texts]
         for rank in range(_TRIED):
-            todo = [i for i, hits in enumerate(found) if len(hits) > rank and not summaries[i]]
-            pages = [found[i][rank].passage for i in todo]
+            waiting = [i for i, hits in enumerate(found) if len(hits) > rank and not summaries[i]]
+            pages = [found[i][rank].passage for i in waiting]
             prompts = [
                 _PROMPT.format(query=texts[i], title=page.title, text=page.text[:PAGE_CHARS])
-                for i, page in zip(todo, pages, strict=True)
+                for i, page in zip(waiting, pages, strict=True)
             ]
-            for i, page, summary in zip(todo, pages, self._summaries(prompts), strict=True):
+            for i, page, summary in zip(waiting, pages, self._summaries(prompts), strict=True):
                 if summary and "none" not in summary.casefold():
                     summaries[i] = [Hit(page._replace(text=summary), 1.0, 1)]
         return summaries
