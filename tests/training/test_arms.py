@@ -135,9 +135,7 @@ def test_table_command(
 )
 def test_page_without_the_place_stays_as_it_is(tmp_path: Path, page: str) -> None:
     (tmp_path / "page.md").write_text(page)
-    with pytest.raises(
-        ValueError, match="expected <!-- a --> and then <!-- end --> in "
-    ):
+    with pytest.raises(ValueError, match="expected <!-- a --> and then <!-- end --> in "):
         fill_tables(tmp_path / "page.md", {"a": "| x |"})
     assert (tmp_path / "page.md").read_text() == page
 
