@@ -20,11 +20,7 @@ from searchenv.types import (
     ToolCall,
 )
 
-HINT = (
-    "\nMy previous action is invalid. If I want to search, I should put the query between <search> "
-    "and </search>. If I want to give the final answer, I should put the answer between <answer> "
-    "and </answer>. Let me try again.\n"
-)
+HINT = "\nMy previous action is invalid. This is what it should have been.\n"
 
 
 def titles(found: tuple[Passage, ...] | None) -> list[tuple[str, str]]:
