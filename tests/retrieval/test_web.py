@@ -4,14 +4,10 @@ import json
 import logging
 import pickle
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -19,96 +15,18 @@ from searchenv.errors import BudgetExceededError, RetrievalError
 from searchenv.retrieval.base import RetrieverTool
 from searchenv.retrieval.web import WebRetriever
 from searchenv.retrieval.web_apis import GoogleCseApi, SearchApi, SearxngApi, SerperApi
-from searchenv.retrieval.web_pages import PageError, PageFetcher, _is_public
-from searchenv.retrieval.web_text import page_text, shorten
+from searchenv.retrieval.web_pages import PageFetcher
 from searchenv.types import ToolCall, ToolFailure
+from tests.retrieval.web_server import Reply, Server, as_json, page, running
 
 EXCHANGES = Path(__file__).parent / "exchanges"
 QUERY = "Where was Orla Fenwick born?"
 
 
-@dataclass
-class Reply:
-    body: bytes
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
-    delay_s: float = 0.0
-    cut: int | None = None
-    """Bytes after which the connection is closed."""
-    drip_s: float = 0.0
-    """Seconds between bytes."""
-
-
-def as_json(value: object, **how: Any) -> Reply:
-    return Reply(json.dumps(value).encode(), **how)
-
-
-def page(html: str, kind: str = "text/html; charset=utf-8", **how: Any) -> Reply:
-    return Reply(html.encode(), headers={"Content-Type": kind}, **how)
-
-
-class Server(ThreadingHTTPServer):
-    """Answers with the replies set for a path, one after the other, the last for ever."""
-
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.replies: dict[str, list[Reply]] = {}
-        self.asked: list[dict[str, Any]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients of these tests hang up early: that is no error."""
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        address = urlsplit(self.path)
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        asked = {
-            "method": self.command,
-            "path": address.path,
-            "params": dict(parse_qsl(address.query)),
-            "headers": {name.lower(): value for name, value in self.headers.items()},
-            "body": json.loads(body) if body else None,
-        }
-        self.server.asked.append(asked)
-        replies = self.server.replies.get(address.path, [Reply(b"", 404)])
-        reply = replies.pop(0) if len(replies) > 1 else replies[0]
-        time.sleep(reply.delay_s)
-        self.send_response(reply.status)
-        for name, value in reply.headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(reply.body)))
-        self.end_headers()
-        if reply.drip_s:
-            for byte in reply.body:
-                self.wfile.write(bytes([byte]))
-                self.wfile.flush()
-                time.sleep(reply.drip_s)
-        self.wfile.write(reply.body[: reply.cut])
-
-    do_POST = do_GET  # noqa: N815
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with running() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -350,146 +268,3 @@ def test_pages_of_private_addresses_are_not_fetched(
     (hits,) = web(pages=PageFetcher()).search(["a"], 1)
     assert hits[0].passage.text == "a snippet"
     assert [asked["path"] for asked in server.asked] == ["/search"]
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://127.0.0.1:{port}/secret",
-        "http://localhost:{port}/secret",
-        "http://2130706433:{port}/secret",
-        "http://0x7f.1:{port}/secret",
-        "http://0:{port}/secret",
-        "http://user:word@127.0.0.1:{port}/secret",
-        "http://[::1]:{port}/secret",
-        "http://[::ffff:127.0.0.1]:{port}/secret",
-        "http://169.254.169.254/latest/meta-data",
-    ],
-)
-def test_fetch_refuses_private_addresses_in_any_dress(server: Server, url: str) -> None:
-    with pytest.raises(PageError, match=r"which is not a public address|cannot fetch"):
-        PageFetcher().fetch(url.format(port=server.server_address[1]))
-    assert server.asked == []
-
-
-@pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "ftp://a.example/x", "gopher://a.example", "//x", "", "http://"]
-)
-def test_fetch_takes_http_only(url: str) -> None:
-    with pytest.raises(PageError, match=r"only http and https|cannot fetch"):
-        PageFetcher(allow_private=True).fetch(url)
-
-
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        ("8.8.8.8", True),
-        ("2606:4700::1111", True),
-        ("10.0.0.1", False),
-        ("172.16.0.1", False),
-        ("192.168.1.1", False),
-        ("100.64.0.1", False),
-        ("169.254.169.254", False),
-        ("0.0.0.0", False),
-        ("224.0.0.1", False),
-        ("255.255.255.255", False),
-        ("::1", False),
-        ("fe80::1", False),
-        ("fd00::1", False),
-        ("::ffff:10.0.0.1", False),
-        ("::ffff:8.8.8.8", True),
-        ("64:ff9b::a00:1", False),
-        ("2002:a00:1::1", False),
-        ("ff02::1", False),
-    ],
-)
-def test_public_addresses(address: str, public: bool) -> None:
-    assert _is_public(address) is public
-
-
-def test_fetch_checks_redirects_too(server: Server) -> None:
-    fetcher = PageFetcher(allow_private=True)
-    server.replies["/a"] = [Reply(b"", 302, {"Location": "/b"})]
-    server.replies["/b"] = [Reply(b"", 301, {"Location": f"{server.url}/c"})]
-    server.replies["/c"] = [page("<p>here</p>")]
-    server.replies["/file"] = [Reply(b"", 302, {"Location": "file:///etc/passwd"})]
-    server.replies["/loop"] = [Reply(b"", 302, {"Location": "/loop"})]
-    assert fetcher.fetch(f"{server.url}/a") == "here"
-    assert server.asked[0]["headers"]["host"] == f"127.0.0.1:{server.server_address[1]}"
-    with pytest.raises(PageError, match="only http and https"):
-        fetcher.fetch(f"{server.url}/file")
-    with pytest.raises(PageError, match="more than 4 redirects"):
-        fetcher.fetch(f"{server.url}/loop")
-    fetcher.close()
-
-
-def test_fetch_keeps_its_limits(server: Server) -> None:
-    fetcher = PageFetcher(allow_private=True, max_bytes=1000, timeout_s=0.4)
-    server.replies["/long"] = [page("word " * 10_000, "text/plain")]
-    server.replies["/drip"] = [page("x" * 1000, drip_s=0.05)]
-    compressed = {"Content-Type": "text/html", "Content-Encoding": "gzip"}
-    server.replies["/gzip"] = [Reply(b"", headers=compressed)]
-    server.replies["/deep"] = [page("<div>" * 150)]
-    assert len(fetcher.fetch(f"{server.url}/long")) == 1000
-    start = time.monotonic()
-    with pytest.raises(PageError, match="the reply came too slowly"):
-        fetcher.fetch(f"{server.url}/drip")
-    assert time.monotonic() - start < 10
-    with pytest.raises(PageError, match="compressed though that was not asked for"):
-        fetcher.fetch(f"{server.url}/gzip")
-    assert fetcher.fetch(f"{server.url}/deep") == ""
-    fetcher.close()
-
-
-@pytest.mark.parametrize(
-    ("kind", "content"),
-    [
-        ("text/html; charset=iso-8859-1", "<p>Café</p>".encode("latin-1")),
-        ("text/html", '<meta charset="windows-1252"><p>Café</p>'.encode("cp1252")),
-        ("text/html", "<p>Café</p>".encode()),
-        ("text/html; charset=no-such", "<p>Café</p>".encode()),
-        ("text/plain; charset=utf-16", "Café".encode("utf-16")),
-    ],
-)
-def test_fetch_reads_charsets(server: Server, kind: str, content: bytes) -> None:
-    server.replies["/page"] = [Reply(content, headers={"Content-Type": kind})]
-    fetcher = PageFetcher(allow_private=True)
-    assert fetcher.fetch(f"{server.url}/page") == "Café"
-    fetcher.close()
-
-
-def test_page_text_reads_what_a_reader_sees() -> None:
-    html = (
-        "<html><head><title>T</title><style>p{}</style></head><body><header>Top</header>"
-        "<h1>The  Issel</h1><p>A <b>riv</b>er &amp; more.<br>Next</p><ul><li>one<li>two</ul>"
-        "<table><tr><td>a</td><td>b</td></tr></table><form>Log in</form><footer>End</footer>"
-    )
-    assert page_text(html) == "The Issel\nA river & more.\nNext\none\ntwo\na b"
-
-
-@pytest.mark.parametrize("html", ["", "no tags", "<", "<p", "</p>", "\x00", "<p>\ud800</p>"])
-def test_page_text_takes_anything(html: str) -> None:
-    page_text(html.encode("utf-8", "replace").decode())
-
-
-def test_page_text_refuses_a_page_that_would_take_minutes() -> None:
-    start = time.monotonic()
-    with pytest.raises(ValueError, match="nested more than 2000 deep"):
-        page_text("<div>" * 400_000)
-    page_text("<p>" * 100_000)
-    assert time.monotonic() - start < 30  # seconds of slack for a busy machine
-
-
-def test_shorten_finds_the_words_of_the_query() -> None:
-    text = "One two. Three four! Orla was born here.\nFive six."
-    assert shorten(text, "ORLA born", 25) == "Orla was born here."
-    assert shorten(text, "Orla three", 45) == "One two. Three four! Orla was born here."
-    assert shorten(text, "nothing", 8) == "One two."
-    assert shorten(text, "one", 100) == text
-    assert shorten("x" * 50, "x", 10) == "x" * 10
-
-
-def test_shorten_never_exceeds_its_bound() -> None:
-    text = "".join(f"{'word' * (i % 9)}. Sentence {i}\n" for i in range(200))
-    for bound in range(1, 60):
-        assert len(shorten(text, "sentence 7 8 9", bound)) <= bound
