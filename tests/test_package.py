@@ -3,7 +3,11 @@
 import ast
 import subprocess
 import sys
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
+
+from packaging.specifiers import SpecifierSet
 
 import searchenv
 
@@ -29,6 +33,15 @@ def test_import_is_light() -> None:
     code = f"import sys, searchenv; print([m for m in {HEAVY} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_pinned_versions_install_on_the_first_python() -> None:
+    for line in (ROOT.parent / "constraints.txt").read_text().splitlines()[1:]:
+        name, version = line.split("==")
+        with suppress(PackageNotFoundError):
+            found = metadata(name)
+            if found["Version"] == version:
+                assert "3.11.0" in SpecifierSet(found["Requires-Python"] or ""), line
 
 
 def test_every_public_name_exists() -> None:
