@@ -23,10 +23,15 @@ lint: $(VENV)/.full
 docs: $(VENV)/.full
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
 
-# The table of policies on real questions, which SEARCHENV_DATA names; indexes and runs are kept in build/suites.
+# Hours: policies on the real questions that SEARCHENV_DATA names, then the trainings of agents/. What is finished is kept.
 evidence: $(VENV)/.full
 	$(BIN)/python benchmarks/suites.py --work build/suites --out benchmarks/suites.json
 	$(BIN)/python benchmarks/tables.py
+	for agent in sb3_ppo sb3_queries verl_grpo; do \
+	  $(BIN)/python agents/$$agent/experiment.py --work build/$$agent || exit 1; done
+	$(BIN)/searchenv train arms agents/tiny_lm/arms.toml --work build/tiny_lm --rows agents/tiny_lm/rows
+	$(BIN)/searchenv train arms agents/r1_searcher/arms.toml --work build/r1_searcher --rows agents/r1_searcher/rows \
+	  --readme agents/r1_searcher/README.md --plot agents/r1_searcher/curves.png
 
 clean:
 	rm -rf $(VENV)
