@@ -187,6 +187,7 @@ def test_threads_that_end_leave_no_java_threads(build: Build) -> None:
 def test_keyboard_interrupt_reaches_python(build: Build) -> None:
     code = (
         "import os, signal, sys, time; from searchenv.retrieval import open_index\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a job with & begins without\n"
         "open_index(sys.argv[1]).search(['town'], 1)\n"
         "try:\n    os.kill(os.getpid(), signal.SIGINT); time.sleep(5)\n"
         "except KeyboardInterrupt: sys.exit(7)\n"
