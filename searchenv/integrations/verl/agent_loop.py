@@ -54,6 +54,9 @@ class SearchAgentLoop(AgentLoopBase):  # type: ignore[misc]
     """
 
     def __init__(self, *args: object, task: Mapping[str, object] | None = None, **kwargs: object):
+        tokenizer: Any = kwargs["tokenizer"]
+        if tokenizer.chat_template is None:  # no template is used here, but verl 0.9.0 asks for one
+            tokenizer.chat_template = "{{ messages[0].content }}"
         super().__init__(*args, **kwargs)
         if OmegaConf.is_config(task):
             task = OmegaConf.to_container(task)  # type: ignore[assignment]

@@ -1,6 +1,7 @@
 """verl's own trainer, in processes of its own, with a model of random weights."""
 
 import json
+import os
 import re
 import shutil
 from collections import Counter
@@ -73,7 +74,7 @@ def test_the_real_trainer_trains_what_the_policy_wrote_and_nothing_else(
     modules, out, probe = tmp_path / "modules", tmp_path / "out", tmp_path / "probe.jsonl"
     modules.mkdir()
     shutil.copy(Path(__file__).with_name("probe.py"), modules / "searchenv_probe.py")
-    monkeypatch.setenv("PYTHONPATH", str(modules))
+    monkeypatch.setenv("PYTHONPATH", str(modules), prepend=os.pathsep)
     monkeypatch.syspath_prepend(str(modules))
     monkeypatch.setenv("VERL_USE_EXTERNAL_MODULES", "searchenv_probe")
     monkeypatch.setenv("PROBE_FILE", str(probe))
