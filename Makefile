@@ -7,17 +7,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 PYTEST_ARGS ?=
 
-.PHONY: demo test coverage lint docs evidence clean
+.PHONY: demo test lint docs evidence clean
 
 demo: $(VENV)/.light
 	$(BIN)/searchenv demo
 
 test: $(VENV)/.full
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
-
-# Not a part of CI: it doubles the time.
-coverage:
-	$(MAKE) test PYTEST_ARGS="--cov --cov-report=term:skip-covered --cov-fail-under=90"
 
 lint: $(VENV)/.full
 	$(BIN)/ruff check .
