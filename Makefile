@@ -29,7 +29,8 @@ evidence: $(VENV)/.full
 	$(BIN)/python benchmarks/tables.py
 	for agent in sb3_ppo sb3_queries verl_grpo; do \
 	  $(BIN)/python agents/$$agent/experiment.py --work build/$$agent || exit 1; done
-	$(BIN)/searchenv train arms agents/tiny_lm/arms.toml --work build/tiny_lm --rows agents/tiny_lm/rows
+	$(BIN)/searchenv train arms agents/tiny_lm/arms.toml --work build/tiny_lm --rows agents/tiny_lm/rows \
+	  --readme agents/tiny_lm/README.md
 	$(BIN)/searchenv train arms agents/r1_searcher/arms.toml --work build/r1_searcher --rows agents/r1_searcher/rows \
 	  --readme agents/r1_searcher/README.md --plot agents/r1_searcher/curves.png
 

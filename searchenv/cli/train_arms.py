@@ -19,16 +19,21 @@ def add_arms(names: Commands) -> None:
     add("--only", nargs="+", default=[], metavar="ARM", help="only these arms")
     add("--seeds", nargs="+", type=int, default=[], metavar="N", help="only these seeds")
     add("--table", action="store_true", help="run nothing, show what is there")
-    add("--readme", type=Path, metavar="FILE", help="put the tables where it says <!-- sampled -->")
+    add(
+        "--readme",
+        type=Path,
+        metavar="FILE",
+        help="put the tables where it says <!-- sampled -->, greedy, types",
+    )
     add("--plot", type=Path, metavar="PNG", help="draw the curves of the trainings")
     parser.set_defaults(run=_arms)
 
 
 def _arms(arguments: argparse.Namespace) -> int:
-    from searchenv.training.arms import Experiment, read_rows, run_experiment
+    from searchenv.training.arms import Experiment, exam_questions, read_rows, run_experiment
     from searchenv.training.curves import draw_curves
     from searchenv.training.settings import read_settings
-    from searchenv.training.tables import fill_tables, table_of
+    from searchenv.training.tables import fill_tables, table_of, table_of_types
 
     experiment = read_settings(Experiment, arguments.experiment)
     if arguments.table:
@@ -43,8 +48,10 @@ def _arms(arguments: argparse.Namespace) -> int:
             progress=sys.stderr.isatty(),
         )
     tables = {decoding: table_of(rows, decoding) for decoding in ("sampled", "greedy")}
-    for decoding, table in tables.items():
-        print(f"{decoding}:\n\n{table}\n")
+    types = [str(question.metadata["type"]) for question in exam_questions(experiment)]
+    tables["types"] = table_of_types(rows, types)
+    for name, table in tables.items():
+        print(f"{name}:\n\n{table}\n")
     if arguments.readme:
         fill_tables(arguments.readme, tables)
     if arguments.plot and not draw_curves(rows, arguments.plot):

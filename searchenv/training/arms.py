@@ -8,7 +8,7 @@ so that what was found can be committed run by run.
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -32,7 +32,16 @@ from searchenv.training.tables import F1, MEASURES
 from searchenv.types import Limits, OnInvalid, Question
 from searchenv.worlds import FactWorld
 
-__all__ = ["Arm", "Exam", "Experiment", "Stage", "measures_of", "read_rows", "run_experiment"]
+__all__ = [
+    "Arm",
+    "Exam",
+    "Experiment",
+    "Stage",
+    "exam_questions",
+    "measures_of",
+    "read_rows",
+    "run_experiment",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -276,15 +285,24 @@ def _examine(
     sampling = Sampling(_MAX_TOKENS, temperature)
     policy = ModelPolicy(TransformersGenerator(model, sampling=sampling, batch_size=256))
     found: dict[str, list[float]] = {name: [] for name in _EXAMINED}
-    for number in experiment.exam.worlds:
-        world = FactWorld(replace(experiment.base.world, seed=number))
-        questions = world.split(experiment.exam.split, experiment.exam.questions)
+    for world, questions in _exams(experiment):
         setup = _setup(experiment, world)
         rollout = roll_out(policy, questions, setup, seed=seed, clock=Clock())
         for record in rollout.records:
             for name, value in measures_of(record).items():
                 found[name].append(value)
     return found
+
+
+def exam_questions(experiment: Experiment) -> list[Question]:
+    """Returns the questions of the examination, in the order of the values in rows."""
+    return [question for _, questions in _exams(experiment) for question in questions]
+
+
+def _exams(experiment: Experiment) -> Iterator[tuple[FactWorld, tuple[Question, ...]]]:
+    for seed in experiment.exam.worlds:
+        world = FactWorld(replace(experiment.base.world, seed=seed))
+        yield world, world.split(experiment.exam.split, experiment.exam.questions)
 
 
 def measures_of(record: Record) -> dict[str, float]:

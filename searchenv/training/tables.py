@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from searchenv.evaluation import Mean
 
-__all__ = ["F1", "MEASURES", "fill_tables", "interval", "table_of"]
+__all__ = ["F1", "MEASURES", "fill_tables", "interval", "table_of", "table_of_types"]
 
 MEASURES = ("em", "search_rate", "searches", "valid_rate")
 """What every model is examined for, question by question."""
@@ -27,16 +28,37 @@ def table_of(rows: Sequence[Mapping[str, Any]], decoding: str = "sampled") -> st
         rows: of an experiment; arms may have different numbers of seeds.
         decoding: ``sampled`` or ``greedy``.
     """
-    arms: dict[str, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        arms.setdefault(row["arm"], []).append(row[decoding])
     has_f1 = bool(rows) and all(F1 in row[decoding] for row in rows)
     names = (*MEASURES, F1) if has_f1 else MEASURES
-    lines = [f"| arm | seeds | {' | '.join(names)} |", "| --- " * (len(names) + 2) + "|"]
-    for arm, found in arms.items():
-        means = [interval([row[name] for row in found]) for name in names]
+    return _table(rows, {name: [row[decoding][name] for row in rows] for name in names})
+
+
+def table_of_types(rows: Sequence[Mapping[str, Any]], types: Sequence[str]) -> str:
+    """Returns a Markdown table as :func:`table_of`: exact match by type of question and decoding.
+
+    Args:
+        rows: of an experiment.
+        types: of the questions, in the order of the rows' values.
+    """
+    columns: dict[str, list[list[float]]] = {}
+    for decoding, name in product(("sampled", "greedy"), sorted({*types})):
+        places = [place for place, each in enumerate(types) if each == name]
+        columns[f"{decoding}, {name} ({len(places)})"] = [
+            [row[decoding]["em"][place] for place in places] for row in rows
+        ]
+    return _table(rows, columns)
+
+
+def _table(
+    rows: Sequence[Mapping[str, Any]], columns: Mapping[str, Sequence[Sequence[float]]]
+) -> str:
+    """Takes columns as the values of each row's questions."""
+    lines = [f"| arm | seeds | {' | '.join(columns)} |", "| --- " * (len(columns) + 2) + "|"]
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        seeds = [number for number, row in enumerate(rows) if row["arm"] == arm]
+        means = [interval([values[number] for number in seeds]) for values in columns.values()]
         cells = [f"{m.mean:.3f} [{m.low:.3f}, {m.high:.3f}]" for m in means]
-        lines.append(f"| {arm} | {len(found)} | {' | '.join(cells)} |")
+        lines.append(f"| {arm} | {len(seeds)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -13,11 +13,12 @@ from searchenv.errors import RunError
 from searchenv.evaluation import Setup
 from searchenv.training.arms import (
     Experiment,
+    exam_questions,
     read_rows,
     run_experiment,
 )
 from searchenv.training.settings import read_settings
-from searchenv.training.tables import fill_tables, interval, table_of
+from searchenv.training.tables import fill_tables, interval, table_of, table_of_types
 from searchenv.types import Question
 
 RECIPE = Path(__file__).parents[2] / "agents" / "tiny_lm"
@@ -116,16 +117,18 @@ def test_table_command(
     (folder / "small.toml").write_text(FILE)
     command = ["train", "arms", str(folder / "small.toml"), "--work", str(folder / "work")]
     page = folder / "README.md"
-    page.write_text("# A\n<!-- sampled -->\nold\n<!-- end -->\n<!-- greedy --><!-- end -->\nlast\n")
+    page.write_text(
+        "# A\n<!-- sampled -->\nold\n<!-- end -->\n<!-- greedy --><!-- end -->\n"
+        "<!-- types --><!-- end -->\nlast\n"
+    )
     command += ["--rows", str(folder / "rows"), "--table", "--readme", str(page)]
     assert cli.main([*command, "--plot", str(folder / "curves.png")]) == 0
     printed = capsys.readouterr().out
     rows = read_rows(experiment, folder / "rows")
-    sampled, greedy = table_of(rows), table_of(rows, "greedy")
-    assert greedy in printed
-    places = [
-        f"<!-- {n} -->\n{t}\n<!-- end -->\n" for n, t in (("sampled", sampled), ("greedy", greedy))
-    ]
+    types = table_of_types(rows, ["seen_pair"] * len(rows[0]["greedy"]["em"]))
+    tables = {"sampled": table_of(rows), "greedy": table_of(rows, "greedy"), "types": types}
+    assert all(table in printed for table in tables.values())
+    places = [f"<!-- {name} -->\n{table}\n<!-- end -->\n" for name, table in tables.items()]
     assert page.read_text() == f"# A\n{''.join(places)}last\n"
     assert (folder / "curves.png").stat().st_size > 0
 
@@ -147,6 +150,19 @@ def test_table_by_hand() -> None:
         "| arm | seeds | em | search_rate | searches | valid_rate |",
         "| --- | --- | --- | --- | --- | --- |",
         "| a | 2 | 0.500 [0.000, 1.000] | 1.000 [1.000, 1.000] | 2.000 [2.000, 2.000] "
+        "| 0.000 [0.000, 0.000] |",
+    ]
+
+
+def test_table_of_types_by_hand() -> None:
+    row = {"arm": "a", "sampled": {"em": [0, 1, 0]}, "greedy": {"em": [1, 1, 1]}}
+    other = {"arm": "b", "sampled": {"em": [1, 0, 1]}, "greedy": {"em": [0, 0, 0]}}
+    assert table_of_types([row, row, other], ["y", "x", "y"]).splitlines() == [
+        "| arm | seeds | sampled, x (1) | sampled, y (2) | greedy, x (1) | greedy, y (2) |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| a | 2 | 1.000 [1.000, 1.000] | 0.000 [0.000, 0.000] | 1.000 [1.000, 1.000] "
+        "| 1.000 [1.000, 1.000] |",
+        "| b | 1 | 0.000 [0.000, 0.000] | 1.000 [1.000, 1.000] | 0.000 [0.000, 0.000] "
         "| 0.000 [0.000, 0.000] |",
     ]
 
@@ -246,8 +262,12 @@ def test_settings_that_are_not_given_are_not_in_rows(experiment: Experiment, fol
         read_rows(read_settings(Experiment, other), folder / "rows")
 
 
-@pytest.mark.parametrize("decoding", ["sampled", "greedy"])
-def test_recipe_shows_its_rows(decoding: str) -> None:
-    rows = read_rows(read_settings(Experiment, RECIPE / "arms.toml"), RECIPE / "rows")
+def test_recipe_shows_its_rows() -> None:
+    experiment = read_settings(Experiment, RECIPE / "arms.toml")
+    rows, page = read_rows(experiment, RECIPE / "rows"), (RECIPE / "README.md").read_text()
     assert len(rows) == 12
-    assert table_of(rows, decoding) in (RECIPE / "README.md").read_text()
+    assert table_of(rows, "sampled") in page
+    assert table_of(rows, "greedy") in page
+    types = [str(question.metadata["type"]) for question in exam_questions(experiment)]
+    assert types.count("unseen_pair") == 63
+    assert table_of_types(rows, types) in page

@@ -17,12 +17,19 @@ from searchenv.systems.r1_searcher import (
     STAGE_TWO_PAPER,
     R1Searcher,
 )
-from searchenv.training.arms import Arm, Exam, Experiment, read_rows, run_experiment
+from searchenv.training.arms import (
+    Arm,
+    Exam,
+    Experiment,
+    exam_questions,
+    read_rows,
+    run_experiment,
+)
 from searchenv.training.models import ModelSize
 from searchenv.training.pretrain import Phase
 from searchenv.training.rewards import reward_of
 from searchenv.training.settings import read_settings
-from searchenv.training.tables import table_of
+from searchenv.training.tables import table_of, table_of_types
 from searchenv.worlds import FactWorld
 
 RECIPE = Path(__file__).parents[3] / "agents" / "r1_searcher"
@@ -70,11 +77,13 @@ def test_arms_have_the_seeds_and_rewards_that_were_planned(experiment: Experimen
     assert isinstance(get_protocol(experiment.base.protocol), R1Searcher)
 
 
-@pytest.mark.parametrize("decoding", ["sampled", "greedy"])
-def test_recipe_shows_its_rows(experiment: Experiment, decoding: str) -> None:
-    rows = read_rows(experiment, RECIPE / "rows")
+def test_recipe_shows_its_rows(experiment: Experiment) -> None:
+    rows, page = read_rows(experiment, RECIPE / "rows"), (RECIPE / "README.md").read_text()
     assert rows
-    assert table_of(rows, decoding) in (RECIPE / "README.md").read_text()
+    assert table_of(rows, "sampled") in page
+    assert table_of(rows, "greedy") in page
+    types = [str(question.metadata["type"]) for question in exam_questions(experiment)]
+    assert table_of_types(rows, types) in page
 
 
 def test_two_stages_run_in_miniature(experiment: Experiment, tmp_path: Path) -> None:
