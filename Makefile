@@ -32,7 +32,7 @@ evidence: $(VENV)/.full
 	$(BIN)/searchenv train arms agents/tiny_lm/arms.toml --work build/tiny_lm --rows agents/tiny_lm/rows \
 	  --readme agents/tiny_lm/README.md
 	$(BIN)/searchenv train arms agents/r1_searcher/arms.toml --work build/r1_searcher --rows agents/r1_searcher/rows \
-	  --readme agents/r1_searcher/README.md --plot agents/r1_searcher/curves.png
+	  --against two_stages --readme agents/r1_searcher/README.md --plot agents/r1_searcher/curves.png
 
 clean:
 	rm -rf $(VENV)

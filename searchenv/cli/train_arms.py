@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from searchenv.cli.options import Commands
+from searchenv.errors import did_you_mean
 
 __all__ = ["add_arms"]
 
@@ -19,12 +20,8 @@ def add_arms(names: Commands) -> None:
     add("--only", nargs="+", default=[], metavar="ARM", help="only these arms")
     add("--seeds", nargs="+", type=int, default=[], metavar="N", help="only these seeds")
     add("--table", action="store_true", help="run nothing, show what is there")
-    add(
-        "--readme",
-        type=Path,
-        metavar="FILE",
-        help="put the tables where it says <!-- sampled -->, greedy, types",
-    )
+    add("--readme", type=Path, metavar="FILE", help="put the tables where it says <!-- NAME -->")
+    add("--against", metavar="ARM", help="compare with this arm, by seed and question")
     add("--plot", type=Path, metavar="PNG", help="draw the curves of the trainings")
     parser.set_defaults(run=_arms)
 
@@ -33,9 +30,18 @@ def _arms(arguments: argparse.Namespace) -> int:
     from searchenv.training.arms import Experiment, exam_questions, read_rows, run_experiment
     from searchenv.training.curves import draw_curves
     from searchenv.training.settings import read_settings
-    from searchenv.training.tables import fill_tables, table_of, table_of_types
+    from searchenv.training.tables import (
+        fill_tables,
+        table_of,
+        table_of_differences,
+        table_of_types,
+    )
 
     experiment = read_settings(Experiment, arguments.experiment)
+    names = [arm.name for arm in experiment.arms]
+    if arguments.against and arguments.against not in names:
+        unknown = did_you_mean(arguments.against, names)
+        raise ValueError(f"no arm is named {arguments.against!r}. {unknown}")
     if arguments.table:
         rows = read_rows(experiment, arguments.rows)
     else:
@@ -50,6 +56,8 @@ def _arms(arguments: argparse.Namespace) -> int:
     tables = {decoding: table_of(rows, decoding) for decoding in ("sampled", "greedy")}
     types = [str(question.metadata["type"]) for question in exam_questions(experiment)]
     tables["types"] = table_of_types(rows, types)
+    if arguments.against:
+        tables["against"] = table_of_differences(rows, arguments.against)
     for name, table in tables.items():
         print(f"{name}:\n\n{table}\n")
     if arguments.readme:

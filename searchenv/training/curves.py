@@ -24,6 +24,7 @@ MEASURED = {
 }
 """What a curve holds of each step, means over its episodes, and what a picture calls it."""
 _BARS = "▁▂▃▄▅▆▇█"
+_LINES = ("-", "--", ":")
 _SMOOTH = 5  # steps; what is drawn is the mean of so many
 
 
@@ -80,13 +81,14 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> Path | None:
     figure = Figure(figsize=(9.6, 5.4), layout="constrained")
     panels = figure.subplots(2, 3, sharex=True).flat
     for axes, (name, title) in zip(panels, MEASURED.items(), strict=True):
-        for colour, (arm, seeds) in enumerate(arms.items()):
+        for number, (arm, seeds) in enumerate(arms.items()):
+            colour, line = f"C{number}", _LINES[number // 10 % len(_LINES)]  # ten colours
             points = _smooth([seed[name] for seed in seeds])
             steps = np.arange(1, points.shape[1] + 1)
             label = arm if axes is figure.axes[0] else None
-            axes.plot(steps, np.nanmean(points, axis=0), color=f"C{colour}", label=label)
+            axes.plot(steps, np.nanmean(points, axis=0), line, color=colour, label=label)
             low, high = np.nanmin(points, axis=0), np.nanmax(points, axis=0)
-            axes.fill_between(steps, low, high, color=f"C{colour}", alpha=0.2, linewidth=0)
+            axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
         axes.set_title(title, fontsize="medium", loc="left")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="0.9")

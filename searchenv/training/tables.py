@@ -10,12 +10,21 @@ import numpy as np
 
 from searchenv.evaluation import Mean
 
-__all__ = ["F1", "MEASURES", "fill_tables", "interval", "table_of", "table_of_types"]
+__all__ = [
+    "F1",
+    "MEASURES",
+    "fill_tables",
+    "interval",
+    "table_of",
+    "table_of_differences",
+    "table_of_types",
+]
 
 MEASURES = ("em", "search_rate", "searches", "valid_rate")
 """What every model is examined for, question by question."""
 F1 = "f1_squad"
 """Examined too, and in tables where all rows have it."""
+_DECODINGS = ("sampled", "greedy")
 _DRAWS = 2_000
 
 
@@ -41,12 +50,39 @@ def table_of_types(rows: Sequence[Mapping[str, Any]], types: Sequence[str]) -> s
         types: of the questions, in the order of the rows' values.
     """
     columns: dict[str, list[list[float]]] = {}
-    for decoding, name in product(("sampled", "greedy"), sorted({*types})):
+    for decoding, name in product(_DECODINGS, sorted({*types})):
         places = [place for place, each in enumerate(types) if each == name]
         columns[f"{decoding}, {name} ({len(places)})"] = [
             [row[decoding]["em"][place] for place in places] for row in rows
         ]
     return _table(rows, columns)
+
+
+def table_of_differences(rows: Sequence[Mapping[str, Any]], against: str) -> str:
+    """Returns a Markdown table of each arm's exact match less that of another arm.
+
+    They are paired by seed and question, over the seeds that both have; a positive difference says
+    that the arm is better. Intervals are those of :func:`table_of`.
+
+    Args:
+        rows: of an experiment.
+        against: the name of the other arm.
+
+    Raises:
+        ValueError: no row is of this arm.
+    """
+    others = {row["seed"]: row for row in rows if row["arm"] == against}
+    if not others:
+        raise ValueError(f"no row is of an arm {against!r} to compare with")
+    paired = [row for row in rows if row["seed"] in others and row["arm"] != against]
+    columns = {
+        f"{decoding}, less {against}": [
+            np.subtract(row[decoding]["em"], others[row["seed"]][decoding]["em"]).tolist()
+            for row in paired
+        ]
+        for decoding in _DECODINGS
+    }
+    return _table(paired, columns)
 
 
 def _table(

@@ -18,7 +18,13 @@ from searchenv.training.arms import (
     run_experiment,
 )
 from searchenv.training.settings import read_settings
-from searchenv.training.tables import fill_tables, interval, table_of, table_of_types
+from searchenv.training.tables import (
+    fill_tables,
+    interval,
+    table_of,
+    table_of_differences,
+    table_of_types,
+)
 from searchenv.types import Question
 
 RECIPE = Path(__file__).parents[2] / "agents" / "tiny_lm"
@@ -119,14 +125,18 @@ def test_table_command(
     page = folder / "README.md"
     page.write_text(
         "# A\n<!-- sampled -->\nold\n<!-- end -->\n<!-- greedy --><!-- end -->\n"
-        "<!-- types --><!-- end -->\nlast\n"
+        "<!-- types --><!-- end -->\n<!-- against --><!-- end -->\nlast\n"
     )
     command += ["--rows", str(folder / "rows"), "--table", "--readme", str(page)]
-    assert cli.main([*command, "--plot", str(folder / "curves.png")]) == 0
+    assert cli.main([*command, "--against", "grop"]) == 2
+    assert "no arm is named 'grop'. Did you mean 'grpo'?" in capsys.readouterr().err
+    command += ["--against", "base", "--plot", str(folder / "curves.png")]
+    assert cli.main(command) == 0
     printed = capsys.readouterr().out
     rows = read_rows(experiment, folder / "rows")
     types = table_of_types(rows, ["seen_pair"] * len(rows[0]["greedy"]["em"]))
     tables = {"sampled": table_of(rows), "greedy": table_of(rows, "greedy"), "types": types}
+    tables["against"] = table_of_differences(rows, "base")
     assert all(table in printed for table in tables.values())
     places = [f"<!-- {name} -->\n{table}\n<!-- end -->\n" for name, table in tables.items()]
     assert page.read_text() == f"# A\n{''.join(places)}last\n"
@@ -165,6 +175,24 @@ def test_table_of_types_by_hand() -> None:
         "| b | 1 | 0.000 [0.000, 0.000] | 1.000 [1.000, 1.000] | 0.000 [0.000, 0.000] "
         "| 0.000 [0.000, 0.000] |",
     ]
+
+
+def test_table_of_differences_by_hand() -> None:
+    def row(arm: str, seed: int, em: list[int]) -> dict[str, Any]:
+        return {"arm": arm, "seed": seed, "sampled": {"em": em}, "greedy": {"em": [1, 1]}}
+
+    rows = [row("a", 0, [0, 1]), row("a", 1, [1, 1]), row("b", 1, [0, 0]), row("b", 2, [0, 0])]
+    assert table_of_differences(rows, "a").splitlines() == [
+        "| arm | seeds | sampled, less a | greedy, less a |",
+        "| --- | --- | --- | --- |",
+        "| b | 1 | -1.000 [-1.000, -1.000] | 0.000 [0.000, 0.000] |",
+    ]
+    both = [*rows[:2], row("b", 0, [1, 0]), row("b", 1, [0, 0])]
+    # 1 and -1 with seed 0, -1 and -1 with seed 1: drawn again, all are 1 in one of 16 cases
+    cells = "| b | 2 | -0.500 [-1.000, 1.000] | 0.000 [0.000, 0.000] |"
+    assert table_of_differences(both, "a").splitlines()[2] == cells
+    with pytest.raises(ValueError, match="no row is of an arm 'c' to compare with"):
+        table_of_differences(rows, "c")
 
 
 def test_interval_is_wide_where_seeds_differ() -> None:

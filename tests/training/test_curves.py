@@ -49,9 +49,9 @@ def test_draw_curves_joins_stages_and_averages_seeds(
     drawn = []
     plot = Axes.plot
 
-    def spy(self: Axes, x: object, y: object, **style: object) -> object:
+    def spy(self: Axes, x: object, y: object, *line: str, **style: object) -> object:
         drawn.append((np.asarray(x).tolist(), np.asarray(y).tolist()))
-        return plot(self, x, y, **style)  # type: ignore[arg-type]
+        return plot(self, x, y, *line, **style)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Axes, "plot", spy)
     rows: list[dict[str, Any]] = [
@@ -70,3 +70,20 @@ def test_draw_curves_joins_stages_and_averages_seeds(
     assert drawn == [([1, 2], [2.0, 1.0])] * len(MEASURED)
     assert draw_curves(rows[:2], tmp_path / "none.png") is None
     assert not (tmp_path / "none.png").exists()
+
+
+def test_no_two_arms_look_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.colors import to_hex
+    from matplotlib.figure import Figure
+
+    looks: list[tuple[str, object]] = []
+    save = Figure.savefig
+
+    def spy(self: Figure, path: Path, **options: Any) -> None:
+        lines = self.axes[0].lines
+        looks.extend((to_hex(line.get_color()), line.get_linestyle()) for line in lines)
+        save(self, path, **options)
+
+    monkeypatch.setattr(Figure, "savefig", spy)
+    draw_curves([{"arm": f"a{n}", "training": [stage(n)]} for n in range(13)], tmp_path / "a.png")
+    assert len(looks) == len({*looks}) == 13

@@ -29,7 +29,7 @@ from searchenv.training.models import ModelSize
 from searchenv.training.pretrain import Phase
 from searchenv.training.rewards import reward_of
 from searchenv.training.settings import read_settings
-from searchenv.training.tables import table_of, table_of_types
+from searchenv.training.tables import table_of, table_of_differences, table_of_types
 from searchenv.worlds import FactWorld
 
 RECIPE = Path(__file__).parents[3] / "agents" / "r1_searcher"
@@ -79,11 +79,12 @@ def test_arms_have_the_seeds_and_rewards_that_were_planned(experiment: Experimen
 
 def test_recipe_shows_its_rows(experiment: Experiment) -> None:
     rows, page = read_rows(experiment, RECIPE / "rows"), (RECIPE / "README.md").read_text()
-    assert rows
+    assert len(rows) == len(experiment.runs())
     assert table_of(rows, "sampled") in page
     assert table_of(rows, "greedy") in page
     types = [str(question.metadata["type"]) for question in exam_questions(experiment)]
     assert table_of_types(rows, types) in page
+    assert table_of_differences(rows, "two_stages") in page
 
 
 def test_two_stages_run_in_miniature(experiment: Experiment, tmp_path: Path) -> None:
