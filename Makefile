@@ -48,9 +48,10 @@ $(VENV)/.light: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 # A new pip finds versions that go together in half the time. torch comes first: another package would pull in a build of
-# its own choice.
+# its own choice. All cores compile what pip compiles on one, but for files that no Python 3 reads.
 $(VENV)/.full: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --upgrade pip
-	$(PIP) torch
-	$(PIP) --editable '.[dev]'
+	$(PIP) --no-compile torch
+	$(PIP) --no-compile --editable '.[dev]'
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $@ $(VENV)/.light

@@ -2,13 +2,17 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from searchenv.evaluation import Mean
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = [
     "F1",
@@ -121,11 +125,19 @@ def fill_tables(page: str | os.PathLike[str], tables: Mapping[str, str]) -> None
 def interval(values: Sequence[Sequence[float]]) -> Mean:
     """Returns the mean of (seeds, questions) with a 95 % bootstrap interval over both."""
     array = np.asarray(values, dtype=np.float64)
-    seeds, questions = array.shape
-    rng = np.random.default_rng(0)
-    means = [
-        array[rng.integers(seeds, size=seeds)][:, rng.integers(questions, size=questions)].mean()
-        for _ in range(_DRAWS)
-    ]
+    seeds, questions = _counts(*array.shape)
+    means = ((seeds @ array) * questions).sum(axis=1) / array.size
     low, high = np.percentile(means, (2.5, 97.5))
-    return Mean(float(array.mean()), float(low), float(high), questions)
+    return Mean(float(array.mean()), float(low), float(high), array.shape[1])
+
+
+@lru_cache(maxsize=4)  # a table has many intervals of one shape
+def _counts(seeds: int, questions: int) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
+    """Returns how often each draw takes each seed, and how often each question."""
+    rng = np.random.default_rng(0)
+    counts = np.zeros((_DRAWS, seeds)), np.zeros((_DRAWS, questions))
+    for draw in range(_DRAWS):
+        for count in counts:
+            size = count.shape[1]
+            count[draw] = np.bincount(rng.integers(size, size=size), minlength=size)
+    return counts
