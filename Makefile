@@ -49,9 +49,10 @@ $(VENV)/.light: pyproject.toml constraints.txt | $(BIN)/python
 
 # A new pip finds versions that go together in half the time. torch comes first: another package would pull in a build of
 # its own choice. All cores compile what pip compiles on one, but for what few import; some files no Python 3 can read.
+# Until the last step what `make demo` installed lacks packages, on purpose.
 $(VENV)/.full: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --upgrade pip
-	$(PIP) --no-compile torch
+	$(PIP) --no-warn-conflicts --upgrade pip
+	$(PIP) --no-warn-conflicts --no-compile torch
 	$(PIP) --no-compile --editable '.[dev]'
 	@$(BIN)/python -m compileall -qq -j 0 -x '/(tests|transformers/models)/' $(VENV)/lib || true
 	@touch $@ $(VENV)/.light
