@@ -54,5 +54,5 @@ $(VENV)/.full: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --no-warn-conflicts --upgrade pip
 	$(PIP) --no-warn-conflicts --no-compile torch
 	$(PIP) --no-compile --editable '.[dev]'
-	@$(BIN)/python -m compileall -qq -j 0 -x '/(tests|transformers/models)/' $(VENV)/lib || true
+	$(BIN)/python -m compileall -qq -j 0 -x '/(tests|transformers/models)/' $(VENV)/lib || true
 	@touch $@ $(VENV)/.light
