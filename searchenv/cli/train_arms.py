@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 from searchenv.cli.options import Commands
-from searchenv.errors import did_you_mean
 
 __all__ = ["add_arms"]
 
@@ -31,6 +30,7 @@ def _arms(arguments: argparse.Namespace) -> int:
     from searchenv.training.curves import draw_curves
     from searchenv.training.settings import read_settings
     from searchenv.training.tables import (
+        DECODINGS,
         fill_tables,
         table_of,
         table_of_differences,
@@ -38,10 +38,8 @@ def _arms(arguments: argparse.Namespace) -> int:
     )
 
     experiment = read_settings(Experiment, arguments.experiment)
-    names = [arm.name for arm in experiment.arms]
-    if arguments.against and arguments.against not in names:
-        unknown = did_you_mean(arguments.against, names)
-        raise ValueError(f"no arm is named {arguments.against!r}. {unknown}")
+    if arguments.against:
+        experiment.check_arms([arguments.against])
     if arguments.table:
         rows = read_rows(experiment, arguments.rows)
     else:
@@ -53,7 +51,7 @@ def _arms(arguments: argparse.Namespace) -> int:
             seeds=arguments.seeds,
             progress=sys.stderr.isatty(),
         )
-    tables = {decoding: table_of(rows, decoding) for decoding in ("sampled", "greedy")}
+    tables = {decoding: table_of(rows, decoding) for decoding in DECODINGS}
     types = [str(question.metadata["type"]) for question in exam_questions(experiment)]
     tables["types"] = table_of_types(rows, types)
     if arguments.against:

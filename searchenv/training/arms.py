@@ -8,7 +8,7 @@ so that what was found can be committed run by run.
 import json
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
@@ -141,6 +141,17 @@ class Experiment:
         """Returns what is run, by arm, then by seed."""
         return [(arm, seed) for arm in self.arms for seed in arm.seeds or self.seeds]
 
+    def check_arms(self, names: Iterable[str]) -> None:
+        """Checks that there are arms of these names.
+
+        Raises:
+            ValueError: there is none of one of them.
+        """
+        known = [arm.name for arm in self.arms]
+        for name in names:
+            if name not in known:
+                raise ValueError(f"no arm is named {name!r}. {did_you_mean(name, known)}")
+
     @property
     def digest(self) -> str:
         """Of all settings but the lists of arms and seeds, which may grow."""
@@ -172,9 +183,7 @@ def run_experiment(
         RunError: a row is of other settings.
         ValueError: there is no arm of such a name, or no such seed.
     """
-    names = [arm.name for arm in experiment.arms]
-    if unknown := [name for name in only if name not in names]:
-        raise ValueError(f"no arm is named {unknown[0]!r}. {did_you_mean(unknown[0], names)}")
+    experiment.check_arms(only)
     if not {*seeds} <= {*experiment.seeds}:
         raise ValueError(f"expected seeds of {experiment.seeds}, got {(*seeds,)}")
     read_rows(experiment, rows)

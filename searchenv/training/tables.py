@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "DECODINGS",
     "F1",
     "MEASURES",
     "fill_tables",
@@ -24,11 +25,12 @@ __all__ = [
     "table_of_types",
 ]
 
+DECODINGS = ("sampled", "greedy")
+"""How every model is examined: at temperature 1, and by its most probable tokens."""
 MEASURES = ("em", "search_rate", "searches", "valid_rate")
 """What every model is examined for, question by question."""
 F1 = "f1_squad"
 """Examined too, and in tables where all rows have it."""
-_DECODINGS = ("sampled", "greedy")
 _DRAWS = 2_000
 
 
@@ -54,7 +56,7 @@ def table_of_types(rows: Sequence[Mapping[str, Any]], types: Sequence[str]) -> s
         types: of the questions, in the order of the rows' values.
     """
     columns: dict[str, list[list[float]]] = {}
-    for decoding, name in product(_DECODINGS, sorted({*types})):
+    for decoding, name in product(DECODINGS, sorted({*types})):
         places = [place for place, each in enumerate(types) if each == name]
         columns[f"{decoding}, {name} ({len(places)})"] = [
             [row[decoding]["em"][place] for place in places] for row in rows
@@ -84,7 +86,7 @@ def table_of_differences(rows: Sequence[Mapping[str, Any]], against: str) -> str
             np.subtract(row[decoding]["em"], others[row["seed"]][decoding]["em"]).tolist()
             for row in paired
         ]
-        for decoding in _DECODINGS
+        for decoding in DECODINGS
     }
     return _table(paired, columns)
 
